@@ -1,0 +1,55 @@
+"""Random crops and flips: new views of the same garments, drawn afresh for every batch.
+
+A crop of the zero-padded image is a shift of the image; each combination of shift and flip is a fixed rearrangement of
+pixels, so a table of pixel numbers, one row a rearrangement, turns augmenting a batch into one look-up.
+"""
+
+import numpy as np
+
+
+class Augmentation:
+    """Shifts of up to `shift` pixels each way, and left-right flips of every second image where `flip`.
+
+    `background`: what a black pixel is after scaling, one value a channel, (channels,).
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        shift: int,
+        flip: bool,
+        background: np.ndarray,
+        generator: np.random.Generator,
+    ) -> None:
+        self.generator = generator
+        self.background = np.asarray(background)
+        self.table = rearrangements(shape, shift, flip)  # (kinds, pixels)
+        self.pixels = int(np.prod(shape))
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """(batch, pixels) -> a new array (batch, pixels)."""
+        batch, channels = len(images), len(self.background)
+        padded = np.empty((batch, self.pixels + channels), images.dtype)
+        padded[:, : self.pixels] = images
+        padded[:, self.pixels :] = self.background
+        kinds = self.generator.integers(len(self.table), size=batch)  # (batch,)
+        sources = self.table[kinds] + np.arange(batch)[:, None] * padded.shape[1]  # (batch, pixels)
+        return padded.ravel().take(sources)
+
+
+def rearrangements(shape: tuple[int, int, int], shift: int, flip: bool) -> np.ndarray:
+    """Pixel numbers after each shift and flip: (kinds, pixels).
+
+    The number height · width · channels + c stands for channel c's padding.
+    """
+    height, width, channels = shape
+    numbers = np.arange(height * width * channels).reshape(shape)
+    padded = np.empty((height + 2 * shift, width + 2 * shift, channels), int)
+    padded[:] = height * width * channels + np.arange(channels)
+    padded[shift : shift + height, shift : shift + width] = numbers
+    crops = [
+        padded[top : top + height, left : left + width] for top in range(2 * shift + 1) for left in range(2 * shift + 1)
+    ]
+    if flip:
+        crops += [crop[:, ::-1] for crop in crops]
+    return np.stack([crop.ravel() for crop in crops])

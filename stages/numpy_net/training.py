@@ -1,0 +1,148 @@
+"""Training: mini-batches, epochs, and when to stop."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stages.numpy_net.clipping import clip_norm, clip_value
+from stages.numpy_net.losses import CrossEntropy, Published
+from stages.numpy_net.network import Network
+from stages.numpy_net.optimisers import Optimiser
+
+EVALUATION_BATCH = 1000
+DIVERGED = 4.0  # a loss of this many times log(classes), a uniform guess's loss, is no training any more
+
+
+@dataclass
+class Training:
+    """What a training leaves behind: one row of `history` an epoch (epoch, train_loss, loss, accuracy).
+
+    `best_epoch` had the lowest evaluation loss; `kept_epoch` is the one whose parameters the network has now.
+    """
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    status: str = "ok"
+    best_epoch: int = 0
+    kept_epoch: int = 0
+
+
+def train(
+    network: Network,
+    loss: CrossEntropy | Published,
+    optimiser: Optimiser,
+    images: np.ndarray,
+    targets: np.ndarray,
+    *,
+    evaluation: tuple[np.ndarray, np.ndarray],
+    learning_rates: np.ndarray,
+    batch_size: int,
+    generator: np.random.Generator | np.random.RandomState,
+    mean: bool = True,
+    reshuffle: bool = True,
+    l2: float = 0.0,
+    clip_norm_at: float | None = None,
+    clip_value_at: float | None = None,
+    augment: Callable[[np.ndarray], np.ndarray] | None = None,
+    patience: int | None = None,
+    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+) -> Training:
+    """Train `network` in place by mini-batch gradient descent.
+
+    `images`: (n, inputs) in the network's dtype; `targets`: (n, classes), summing to 1. `evaluation`: images and
+    one-hot labels scored after every epoch. `learning_rates`: (epochs, steps), one for each mini-batch. `generator`
+    draws the order of the images, anew every epoch where `reshuffle`, else once. `mean=False` sums gradients over the
+    mini-batch instead of averaging them. `l2` adds l2/2 · Σ w² to the objective (not to the losses reported).
+
+    With `patience`, training stops after so many epochs without a lower evaluation loss, and the best epoch's
+    parameters are put back. A run stops with status "diverged" once a loss is no longer finite, or the evaluation loss
+    has been above four times a uniform guess's for two epochs in a row (one bad epoch may be recovered from).
+    """
+
+    def step(x: np.ndarray, y: np.ndarray, lr: float) -> np.ndarray:
+        """Forward, backward, update on one mini-batch (batch, inputs), (batch, classes); return its losses (batch,)."""
+        # The gradient comes out multiplied by this; so must be whatever is added to it or compared with it.
+        scale = lr if optimiser.folds_lr else 1.0
+        losses = loss.forward(network.forward(x, training=True), y)
+        network.backward(loss.backward(scale / len(x) if mean else scale))
+        if l2:
+            np.add(network.weight_gradient, (l2 * scale) * network.weights, out=network.weight_gradient)
+        if clip_norm_at is not None:
+            clip_norm(network.gradient, clip_norm_at * scale)
+        if clip_value_at is not None:
+            clip_value(network.gradient, clip_value_at * scale)
+        optimiser.step(network.parameters, network.gradient, lr)
+        return losses
+
+    result = Training()
+    best_loss, best_parameters = np.inf, network.parameters.copy()
+    ceiling, lost = DIVERGED * np.log(targets.shape[1]), 0
+    with np.errstate(all="ignore"):  # overflow is a result here, reported as such, not a warning
+        for epoch, rates in enumerate(learning_rates, start=1):
+            if reshuffle or epoch == 1:
+                order = generator.permutation(len(images))
+            train_loss = one_epoch(step, images, targets, order, rates, batch_size, augment)
+            evaluation_loss, accuracy = evaluate(network, loss, *evaluation)
+            result.kept_epoch = epoch
+            row = {"epoch": epoch, "train_loss": train_loss, "loss": evaluation_loss, "accuracy": accuracy}
+            result.history.append(row)
+            on_epoch(row)
+            lost = lost + 1 if evaluation_loss > ceiling else 0
+            if lost == 2 or not np.isfinite([train_loss, evaluation_loss]).all():
+                result.status = "diverged"
+                break
+            if evaluation_loss < best_loss:
+                best_loss, result.best_epoch = evaluation_loss, epoch
+                np.copyto(best_parameters, network.parameters)
+            elif patience is not None and epoch - result.best_epoch >= patience:
+                break
+    if patience is not None and result.best_epoch:
+        np.copyto(network.parameters, best_parameters)
+        result.kept_epoch = result.best_epoch
+    return result
+
+
+def one_epoch(
+    step: Callable[[np.ndarray, np.ndarray, float], np.ndarray],
+    images: np.ndarray,
+    targets: np.ndarray,
+    order: np.ndarray,
+    learning_rates: np.ndarray,
+    batch_size: int,
+    augment: Callable[[np.ndarray], np.ndarray] | None,
+) -> float:
+    """Take a step for each mini-batch of `order`; return the mean loss of the images as they were met."""
+    x_batch = np.empty((batch_size, images.shape[1]), images.dtype)
+    y_batch = np.empty((batch_size, targets.shape[1]), images.dtype)
+    losses = np.empty(len(images))
+    for start, lr in zip(range(0, len(images), batch_size), learning_rates, strict=True):
+        chosen = order[start : start + batch_size]
+        # "clip" spares take a bounds check that would make it buffer its output; a permutation is within bounds.
+        x = np.take(images, chosen, axis=0, out=x_batch[: len(chosen)], mode="clip")  # (batch, inputs)
+        y = np.take(targets, chosen, axis=0, out=y_batch[: len(chosen)], mode="clip")  # (batch, classes)
+        losses[start : start + batch_size] = step(x if augment is None else augment(x), y, lr)
+    return float(losses.mean())
+
+
+def evaluate(
+    network: Network, loss: CrossEntropy | Published, images: np.ndarray, labels: np.ndarray
+) -> tuple[float, float]:
+    """Mean loss and accuracy on images (n, inputs) with one-hot labels (n, classes)."""
+    losses, correct = np.empty(len(images)), 0
+    for start in range(0, len(images), EVALUATION_BATCH):
+        here = slice(start, start + EVALUATION_BATCH)
+        logits = network.forward(images[here])  # (batch, classes)
+        losses[here] = loss.evaluate(logits, labels[here])
+        correct += int(np.sum(logits.argmax(axis=1) == labels[here].argmax(axis=1)))
+    return float(losses.mean()), correct / len(images)
+
+
+def predict(network: Network, images: np.ndarray) -> np.ndarray:
+    """Class probabilities of images (n, inputs): (n, classes)."""
+    probabilities = np.empty((len(images), network.sizes[-1]), images.dtype)
+    for start in range(0, len(images), EVALUATION_BATCH):
+        here = slice(start, start + EVALUATION_BATCH)
+        logits = network.forward(images[here])
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities[here] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities

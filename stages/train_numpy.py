@@ -1,0 +1,71 @@
+"""The NumPy model of record: trained once, scored on the test images once, kept with all that its report needs."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.common.datasets import read_class_names, read_split
+from stages.common.errors import StudyError, exit_on_error
+from stages.common.files import whole_file, write_json, write_text
+from stages.common.metrics import class_table, confusion_table, mistakes_table, record_metrics
+from stages.common.numpy_run import images_and_labels, train_run
+from stages.common.parallel import single_threaded
+from stages.common.params import Params, load_params
+from stages.common.progress import Progress
+from stages.common.runs import Run, csv, history_table
+from stages.numpy_net import Network, predict
+
+PREPARED = Path("data/prepared/fashion_mnist.npz")
+MODEL = Path("data/models/numpy.npz")
+REPORTS = Path("reports/train_numpy")
+
+
+def fit(params: Params) -> tuple[Run, Network, np.ndarray]:
+    """Train; return the run, the network and its class probabilities of the test images: (n, classes)."""
+    training = params.train_numpy
+    with Progress("train_numpy", training.epochs, "epochs") as progress:
+
+        def show(row: dict[str, float]) -> None:
+            progress.advance(note=f"loss {row['loss']:.4f} accuracy {row['accuracy']:.4f}")
+
+        run, network = train_run(training, PREPARED, "train_numpy", params.seed, show)
+    images, _ = images_and_labels(PREPARED, "test", training.pixels, training.precision)
+    with np.errstate(all="ignore"):  # a diverged network overflows here too
+        return run, network, predict(network, images)
+
+
+def save(network: Network, path: Path) -> None:
+    """Write weights (inputs, units) and biases (units,) of each dense layer; the same weights give the same bytes."""
+    arrays = {}
+    for number, layer in enumerate(network.dense, start=1):
+        arrays[f"weights_{number}"] = layer.weights
+        if layer.biases is not None:
+            arrays[f"biases_{number}"] = layer.biases
+    with whole_file(path) as temporary:
+        np.savez(temporary, allow_pickle=False, **arrays)
+
+
+def main(arguments: list[str]) -> None:
+    """`python -m stages.train_numpy`."""
+    if arguments:
+        raise StudyError(f"train_numpy takes no arguments, not {' '.join(arguments)}")
+    params = load_params()
+    names = read_class_names(PREPARED)
+    run, network, probabilities = single_threaded(fit, params)
+    labels = read_split(PREPARED, "test").labels.argmax(axis=1)  # (n,)
+    save(network, MODEL)
+    write_json(MODEL.with_suffix(".json"), {"seed": params.seed, **params.train_numpy.model_dump()})
+    write_text(REPORTS / "history.csv", csv(history_table([run]).drop(columns=["variant", "seed"])))
+    write_json(REPORTS / "metrics.json", record_metrics(run))
+    tables: dict[str, pd.DataFrame] = {
+        "confusion": confusion_table(labels, probabilities, names),
+        "classes": class_table(labels, probabilities, names),
+        "mistakes": mistakes_table(labels, probabilities, names),
+    }
+    for name, table in tables.items():
+        write_text(REPORTS / f"{name}.csv", csv(table))
+
+
+if __name__ == "__main__":
+    exit_on_error(main)

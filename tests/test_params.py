@@ -1,0 +1,138 @@
+"""params.yaml: every fault a user might leave gives one line with key, value and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stages.common.errors import StudyError
+from stages.common.params import load_params
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+
+
+def load(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_params(path)
+
+
+def edited(tmp_path, *keys, value):
+    """Load params.yaml with one value, reached by `keys`, replaced (or removed, for `...`)."""
+    raw = yaml.safe_load(TEXT)
+    *path, last = keys
+    section = raw
+    for key in path:
+        section = section[key]
+    if value is ...:
+        del section[last]
+    else:
+        section[last] = value
+    return load(tmp_path, yaml.safe_dump(raw, sort_keys=False))
+
+
+def test_the_committed_file_is_valid_and_resolved():
+    params = load_params(ROOT / "params.yaml")
+    assert params.train_numpy.lr == params.lr
+    assert params.train_numpy.batch_size == params.batch_size
+    published = params.tune["published_architecture"].variants
+    assert [variant.name for variant in published] == list("12345678")
+    assert [layer.input_nodes for layer in published[7].training.architecture] == [784, 512, 256, 128, 64, 10]
+    assert published[2].training.architecture[1].activation == "sigmoid"
+
+
+def test_the_published_runs_are_all_there_as_they_were_run():
+    """The 22 published NumPy runs, setting by setting, from the list of what was published."""
+    published = yaml.safe_load((ROOT / "data/published/published_runs.yaml").read_text(encoding="utf-8"))["runs"]
+    tune = load_params(ROOT / "params.yaml").tune
+    count = 0
+    for run in (run for run in published if run["framework"] == "numpy"):
+        variants = {variant.name: variant.training for variant in tune[f"published_{run['study']}"].variants}
+        training, reported = variants[run["variant"]], run["reported"]
+        assert [layer.input_nodes for layer in training.architecture] == reported["layers"]
+        assert {layer.activation for layer in training.architecture[1:-1]} == {reported["activation"]}
+        assert (training.lr, training.batch_size, training.epochs) == (
+            reported["lr"],
+            reported["batch_size"],
+            reported["epochs"],
+        )
+        assert tune[f"published_{run['study']}"].seeds == [reported["seed"]]
+        assert (training.objective, training.protocol, training.reduction) == ("published", "published", "sum")
+        assert not training.bias
+        assert not training.reshuffle
+        count += 1
+    assert count == 22
+
+
+def test_small_floats_that_yaml_takes_for_strings_are_numbers(tmp_path):
+    assert edited(tmp_path, "lr", value="1e-05").lr == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "expected"),
+    [
+        (["lr"], ..., "lr is missing"),
+        (["lr"], None, "lr = None: should be a valid number"),
+        (["lr"], "fast", "lr = 'fast': should be a valid number"),
+        (["lr"], -0.1, "lr = -0.1: should be greater than 0"),
+        (["lr"], float("nan"), "lr = nan: should be a finite number"),
+        (["lr"], float("inf"), "lr = inf: should be a finite number"),
+        (["lr"], [0.1], "lr = [0.1]: should be a valid number"),
+        (["seed"], -1, "seed = -1: should be greater than or equal to 0"),
+        (["seed"], True, "seed = True: should be a valid integer"),
+        (["batch_size"], 0, "batch_size = 0: should be greater than or equal to 1"),
+        (["batch_size"], 12.5, "batch_size = 12.5: should be a valid integer"),
+        (["speed"], 3, "speed is no known key"),
+        (["train_numpy", "lr"], 0.1, "train_numpy.lr is set at top level"),
+        (["train_numpy", "optimiser"], "sdg", "train_numpy.optimiser = 'sdg': should be 'sgd', 'momentum'"),
+        (["train_numpy", "dropout"], 1.0, "train_numpy.dropout = 1.0: should be less than 1"),
+        (["train_numpy", "weight_decay"], 0.1, "weight_decay belongs to adamw"),
+        (["train_numpy", "architecture"], [], "an architecture needs at least an input and an output"),
+        (["train_numpy", "architecture"], "huge", "train_numpy.architecture = 'huge': choose from appendix_1"),
+        (["train_numpy", "architecture", -1, "activation"], "relu", "the last layer, and no other"),
+        (["train_numpy", "architecture", 0, "input_nodes"], "784", "architecture.0.input_nodes = '784'"),
+        (["data", "cifar10", "edition"], "png", "data.cifar10.edition = 'png': should be 'original' or 'jpeg'"),
+        (["train_torch", "dataset"], "mnist", "train_torch.dataset = 'mnist': should be 'fashion_mnist' or 'cifar10'"),
+        (
+            ["tune", "learning_rate", "base"],
+            "fast",
+            "tune.learning_rate.base = 'fast': choose from corrected, published",
+        ),
+        (["tune", "learning_rate", "seeds"], [], "tune.learning_rate.seeds = []: List should have at least 1 item"),
+        (["tune", "learning_rate", "seeds"], [1, 1], "tune.learning_rate: seeds must differ, but 1 occurs twice"),
+        (["tune", "learning_rate", "variants"], [], "tune.learning_rate.variants = []: List should have"),
+        (["tune", "learning_rate", "variants"], None, "tune.learning_rate.variants = None: a list of variants"),
+        (["tune", "learning_rate", "variants", 0], {"lr": 0.5}, "variants must differ, but 0.5 occurs twice"),
+        (["tune", "learning_rate", "variants", 0], {"lr": 2, "l2": 1}, "variants.0 changes 2 settings: give it a name"),
+        (["tune", "learning_rate", "variants", 0], {"rate": 2}, "tune.learning_rate.variants.0.rate is no known key"),
+        (["tune", "learning_rate", "variants", 0], 0.5, "tune.learning_rate.variants.0 = 0.5: a mapping"),
+        (["tune", "learning_rate", "variants", 0], {"protocol": "published"}, "all variants of a study follow one"),
+        (["tune"], [], "tune = []: a mapping of keys to values is needed"),
+        (["tune", "a.b"], {"base": "corrected", "seeds": [1], "variants": [{"lr": 1}]}, "tune.a.b"),
+    ],
+)
+def test_a_fault_is_one_line_that_names_it(tmp_path, keys, value, expected):
+    with pytest.raises(StudyError) as caught:
+        edited(tmp_path, *keys, value=value)
+    message = str(caught.value)
+    assert expected in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("text", ["", "a", "[1, 2]", "seed: [1", "1: 2", "\tseed: 1", "seed: 1\nseed: 2"])
+def test_a_file_that_is_no_mapping_is_one_line_too(tmp_path, text):
+    with pytest.raises(StudyError) as caught:
+        load(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_names_itself(tmp_path):
+    with pytest.raises(StudyError, match=r"params\.yaml: No such file.*root"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_parameters_are_frozen():
+    params = load_params(ROOT / "params.yaml")
+    with pytest.raises(ValueError, match="frozen"):
+        params.train_numpy.lr = 3
