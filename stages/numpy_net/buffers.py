@@ -7,15 +7,15 @@ import numpy as np
 
 
 class Buffers:
-    """Named two-dimensional work arrays of one dtype, grown to the largest batch asked for and then reused."""
+    """Named two-dimensional work arrays of one dtype, one for each number of rows asked for, kept for good."""
 
     def __init__(self, dtype: np.dtype | type) -> None:
         self.dtype = dtype
-        self.arrays: dict[str, np.ndarray] = {}
+        self.arrays: dict[tuple[str, int], np.ndarray] = {}
 
     def get(self, name: str, rows: int, columns: int, dtype: np.dtype | type | None = None) -> np.ndarray:
-        """Return the first `rows` rows of the array `name`, uninitialised: (rows, columns)."""
-        array = self.arrays.get(name)
-        if array is None or len(array) < rows:
-            array = self.arrays[name] = np.empty((rows, columns), dtype or self.dtype)
-        return array[:rows]
+        """Return the array `name` as it was left, or uninitialised the first time: (rows, columns)."""
+        array = self.arrays.get((name, rows))
+        if array is None:
+            array = self.arrays[name, rows] = np.empty((rows, columns), dtype or self.dtype)
+        return array

@@ -30,9 +30,8 @@ class CrossEntropy:
         np.subtract(logits, np.maximum.reduce(logits, axis=1, keepdims=True, out=column), out=z)
         total = np.add.reduce(np.exp(z, out=p), axis=1, keepdims=True, out=column)  # (batch, 1)
         p /= total
-        z *= targets
         losses = np.log(total[:, 0])
-        losses -= np.add.reduce(z, axis=1)
+        losses -= np.vecdot(z, targets)
         self.p, self.targets = p, targets
         return losses
 
@@ -72,7 +71,7 @@ class Published:
         p = np.subtract(logits, shift, out=self.buffers.get("p", batch, classes))
         np.exp(p, out=p)
         p /= np.add.reduce(p, axis=1, keepdims=True, out=self.buffers.get("total", batch, 1))
-        true = np.add.reduce(np.multiply(p, targets, out=self.buffers.get("error", batch, classes)), axis=1)
+        true = np.vecdot(p, targets)
         true += self.epsilon
         self.p, self.targets = p, targets
         return -np.log(true, out=true)

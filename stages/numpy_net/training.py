@@ -115,11 +115,12 @@ def one_epoch(
     x_batch = np.empty((batch_size, images.shape[1]), images.dtype)
     y_batch = np.empty((batch_size, targets.shape[1]), images.dtype)
     losses = np.empty(len(images))
-    for start, lr in zip(range(0, len(images), batch_size), learning_rates, strict=True):
+    # Python's floats, unlike NumPy's, leave float32 arrays in float32.
+    for start, lr in zip(range(0, len(images), batch_size), learning_rates.tolist(), strict=True):
         chosen = order[start : start + batch_size]
         # "clip" spares take a bounds check that would make it buffer its output; a permutation is within bounds.
-        x = np.take(images, chosen, axis=0, out=x_batch[: len(chosen)], mode="clip")  # (batch, inputs)
-        y = np.take(targets, chosen, axis=0, out=y_batch[: len(chosen)], mode="clip")  # (batch, classes)
+        x = images.take(chosen, axis=0, out=x_batch[: len(chosen)], mode="clip")  # (batch, inputs)
+        y = targets.take(chosen, axis=0, out=y_batch[: len(chosen)], mode="clip")  # (batch, classes)
         losses[start : start + batch_size] = step(x if augment is None else augment(x), y, lr)
     return float(losses.mean())
 
