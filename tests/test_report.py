@@ -16,7 +16,7 @@ from stages.common.files import write_json, write_text
 from stages.common.metrics import class_table, confusion_table, mistakes_table, record_metrics
 from stages.common.params import load_params
 from stages.common.runs import Run, csv, history_table, write_study
-from stages.numpy_net.training import DIVERGED
+from stages.numpy_net.training import LOST_LOSS
 from stages.reporting.comparison import COLLAPSED_LOSS, collapse_epoch
 from stages.reporting.document import write_report
 from stages.reporting.figures_sweeps import draw_sweep
@@ -260,7 +260,7 @@ def test_report_takes_no_arguments():
 
 
 def test_collapse_is_the_start_of_the_last_stretch_beyond_the_bound_of_training():
-    assert pytest.approx(DIVERGED * np.log(10)) == COLLAPSED_LOSS
+    assert pytest.approx(LOST_LOSS * np.log(10)) == COLLAPSED_LOSS
 
     def epoch(*losses: float) -> int | None:
         return collapse_epoch(pd.DataFrame({"epoch": range(1, len(losses) + 1), "loss": losses}))

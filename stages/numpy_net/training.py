@@ -11,7 +11,9 @@ from stages.numpy_net.network import Network
 from stages.numpy_net.optimisers import Optimiser
 
 EVALUATION_BATCH = 1000
-DIVERGED = 4.0  # a loss of this many times log(classes), a uniform guess's loss, is no training any more
+# A run is lost when it does no better than guessing (1.5 times a uniform guess's accuracy, to allow for chance) with
+# the confidence of a fool (4 times a uniform guess's loss).
+LOST_ACCURACY, LOST_LOSS = 1.5, 4.0
 
 
 @dataclass
@@ -55,8 +57,8 @@ def train(
     mini-batch instead of averaging them. `l2` adds l2/2 · Σ w² to the objective (not to the losses reported).
 
     With `patience`, training stops after so many epochs without a lower evaluation loss, and the best epoch's
-    parameters are put back. A run stops with status "diverged" once a loss is no longer finite, or the evaluation loss
-    has been above four times a uniform guess's for two epochs in a row (one bad epoch may be recovered from).
+    parameters are put back. A run stops with status "diverged" once a loss is no longer finite, or once it has guessed,
+    at a loss above four times a uniform guess's, for two epochs in a row (one bad epoch may be recovered from).
     """
 
     def step(x: np.ndarray, y: np.ndarray, lr: float) -> np.ndarray:
@@ -76,7 +78,7 @@ def train(
 
     result = Training()
     best_loss, best_parameters = np.inf, network.parameters.copy()
-    ceiling, lost = DIVERGED * np.log(targets.shape[1]), 0
+    classes, lost = targets.shape[1], 0
     with np.errstate(all="ignore"):  # overflow is a result here, reported as such, not a warning
         for epoch, rates in enumerate(learning_rates, start=1):
             if reshuffle or epoch == 1:
@@ -87,7 +89,8 @@ def train(
             row = {"epoch": epoch, "train_loss": train_loss, "loss": evaluation_loss, "accuracy": accuracy}
             result.history.append(row)
             on_epoch(row)
-            lost = lost + 1 if evaluation_loss > ceiling else 0
+            guessing = accuracy <= LOST_ACCURACY / classes and evaluation_loss > LOST_LOSS * np.log(classes)
+            lost = lost + 1 if guessing else 0
             if lost == 2 or not np.isfinite([train_loss, evaluation_loss]).all():
                 result.status = "diverged"
                 break

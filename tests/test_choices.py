@@ -1,0 +1,68 @@
+"""What params.yaml calls chosen follows from the sweeps' committed validation figures."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stages.common.params import load_params
+
+ROOT = Path(__file__).parent.parent
+PARAMS = load_params(ROOT / "params.yaml")
+
+
+def runs(study):
+    table = pd.read_csv(ROOT / f"reports/tune/{study}/runs.csv", dtype={"variant": str})
+    assert (table["split"] == "validation").all()
+    return table
+
+
+def best(study):
+    """The variant with the highest mean of the final validation accuracy over seeds."""
+    return runs(study).groupby("variant", sort=False)["final_accuracy"].mean().idxmax()
+
+
+def settings(study, key):
+    """The value of one setting in all variants of a study."""
+    (value,) = {getattr(variant.training, key) for variant in PARAMS.tune[study].variants}
+    return value
+
+
+@pytest.mark.parametrize("study", ["batch_size", "architecture"])
+def test_later_sweeps_use_the_learning_rate_that_the_first_found(study):
+    assert settings(study, "lr") == float(best("learning_rate"))
+
+
+def test_the_architecture_sweep_uses_the_batch_size_that_its_sweep_found():
+    assert settings("architecture", "batch_size") == int(best("batch_size"))
+
+
+def test_the_published_sweeps_follow_the_publication_to_its_last_digits():
+    """Test accuracies that the published code gives on the IDX files, after epochs 1 and 2."""
+
+    def accuracies(study, variant):
+        table = pd.read_csv(ROOT / f"reports/tune/{study}/history.csv", dtype={"variant": str})
+        return table[table["variant"] == variant]["test_accuracy"].tolist()[:2]
+
+    assert accuracies("published_batch_size", "128") == [0.6675, 0.7272]
+    assert accuracies("published_learning_rate", "0.001")[0] == 0.6679
+
+
+@pytest.mark.parametrize("study", ["learning_rate", "batch_size", "architecture"])
+def test_published_runs_come_back(study):
+    """Within 0.012 of the published accuracy; those that collapsed to guessing collapse here too."""
+    published = pd.read_csv(ROOT / "data/published/published_history.csv", dtype={"variant": str})
+    published = published[(published["framework"] == "numpy") & (published["study"] == study)]
+    final = published.groupby("variant")["accuracy"].last()
+    table = pd.read_csv(ROOT / f"reports/tune/published_{study}/runs.csv", dtype={"variant": str})
+    ours = table.set_index("variant")
+    assert set(ours.index) == set(final.index)
+    for variant, accuracy in final.items():
+        assert abs(ours.loc[variant, "final_accuracy"] - accuracy) <= 0.012
+        assert ours.loc[variant, "status"] == ("diverged" if accuracy == 0.1 else "ok")
+
+
+def test_the_model_of_record_keeps_its_promise():
+    table = pd.read_csv(ROOT / "reports/train_numpy/confusion.csv")
+    right = table[table["label"] == table["predicted"]]["count"].sum()
+    assert right / table["count"].sum() >= 0.90
