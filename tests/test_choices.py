@@ -62,6 +62,12 @@ def test_published_runs_come_back(study):
         assert ours.loc[variant, "status"] == ("diverged" if accuracy == 0.1 else "ok")
 
 
+def test_the_configuration_of_record_is_the_best_of_the_candidates():
+    variants = {variant.name: variant.training for variant in PARAMS.tune["candidates"].variants}
+    chosen = variants[best("candidates")].model_dump(exclude={"patience"})
+    assert PARAMS.train_numpy.model_dump(exclude={"patience"}) == chosen
+
+
 def test_the_model_of_record_keeps_its_promise():
     table = pd.read_csv(ROOT / "reports/train_numpy/confusion.csv")
     right = table[table["label"] == table["predicted"]]["count"].sum()

@@ -20,7 +20,7 @@ from stages.numpy_net.training import LOST_LOSS
 from stages.reporting.comparison import COLLAPSED_LOSS, collapse_epoch
 from stages.reporting.document import write_report
 from stages.reporting.figures_sweeps import draw_sweep
-from stages.reporting.selection import best_variant
+from stages.reporting.selection import best_variant, tried_as
 from stages.reporting.studies import Result, curve
 from stages.reporting.style import STYLE, house_style, save
 from stages.reporting.tables import listed, mean_and_sd, number, signed
@@ -305,3 +305,13 @@ def test_numbers_are_written_alike():
     assert (signed(-0.01), signed(0.01), signed(-0.00001)) == ("−0.0100", "+0.0100", "0.0000")
     assert (mean_and_sd([0.5]), mean_and_sd([0.4, 0.6])) == ("0.5000", "0.5000 ± 0.1414")
     assert [listed([]), listed([1]), listed([1, 2, 3])] == ["", "1", "1, 2 and 3"]
+
+
+def test_the_report_tells_which_variant_tried_the_configuration_of_record():
+    params = load_params(ROOT / "params.yaml")
+    results = {
+        name: Result(name, study, "validation", pd.DataFrame(), pd.DataFrame()) for name, study in params.tune.items()
+    }
+    assert tried_as(params, results)[0] == "candidates"
+    other = params.model_copy(update={"train_numpy": params.train_numpy.model_copy(update={"lr": 0.123})})
+    assert tried_as(other, results) is None

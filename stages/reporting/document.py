@@ -108,6 +108,7 @@ def context(inputs: Inputs) -> dict:
         "compared": compared,
         "tolerance": comparison.TOLERANCE,
         "comparison": tables.markdown(comparison.comparison_table(compared), left=2),
+        "tried_as": selection.tried_as(inputs.params, inputs.results),
         "selection": tables.markdown(selection.selection_table(inputs.params, inputs.results), left=3),
         "classes": tables.markdown(record.class_table(inputs.record)),
         "number": tables.number,

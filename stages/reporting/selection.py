@@ -40,6 +40,16 @@ def best_variant(result: Result) -> Best:
     return Best(best, float(means[best]), deviation, near)
 
 
+def tried_as(params: Params, results: Mapping[str, Result]) -> tuple[str, str] | None:
+    """The study and variant that tried the configuration of record, early stopping apart; None if none did."""
+    record = params.train_numpy.model_dump(exclude={"patience"})
+    for name, result in results.items():
+        for variant in result.study.variants:
+            if variant.training.model_dump(exclude={"patience"}) == record:
+                return name, variant.name
+    return None
+
+
 def selection_table(params: Params, results: Mapping[str, Result]) -> pd.DataFrame:
     """A row a setting: the value of record, and the best of its sweep where params.yaml has one that validates."""
     record = params.train_numpy

@@ -1,0 +1,28 @@
+"""What the tests share: a miniature of the project, and one on which the whole pipeline has run."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.project import Project, make_project
+
+
+@pytest.fixture(scope="session")
+def miniature_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project in miniature, committed, nothing run yet. Not to be changed: take a `copy`."""
+    return make_project(tmp_path_factory.mktemp("miniature"))
+
+
+@pytest.fixture(scope="session")
+def reproduced_project(miniature_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same after `dvc repro`, results committed. Not to be changed: take a `copy`."""
+    project = miniature_project.copy(tmp_path_factory.mktemp("reproduced") / "project")
+    project.dvc("repro", STUDY_JOBS="1")  # spares starting workers for runs of a few milliseconds
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def reproduced(reproduced_project: Project, tmp_path: Path) -> Project:
+    """A copy of the reproduced project, to be changed at will."""
+    return reproduced_project.copy(tmp_path / "project")

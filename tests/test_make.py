@@ -1,0 +1,99 @@
+"""The Makefile on machines that aren't ready, without installing anything: a script stands in for Python."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.project import ROOT
+
+# Makes environments whose python is this script; says what it was asked; fails at whatever $BROKEN matches.
+PYTHON = """#!/bin/sh
+echo "python $*" >> "$LOG"
+case "$*" in
+  $BROKEN) exit 1 ;;
+  "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+esac
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "requirements.txt").write_text("dvc==1\n")
+    (tmp_path / "fake").write_text(PYTHON)
+    (tmp_path / "fake").chmod(0o755)
+    return tmp_path
+
+
+def make(folder: Path, target: str, broken: str = "nothing", python: str = "./fake") -> tuple[int, list[str], str]:
+    """Run make; return its status, what Python was asked to do, and the output."""
+    log = folder / "log"
+    log.write_text("")
+    done = subprocess.run(
+        ["make", "--no-print-directory", target, f"PYTHON={python}"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "LOG": str(log), "BROKEN": broken},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    return done.returncode, log.read_text().splitlines(), done.stdout
+
+
+def installs(asked: list[str]) -> int:
+    return sum("pip install" in line for line in asked)
+
+
+def test_second_run_installs_nothing(folder: Path):
+    status, asked, _ = make(folder, "repro")
+    assert status == 0
+    assert installs(asked) == 1
+    assert asked[-1] == "python -m tools.repro"
+    assert make(folder, "repro")[:2] == (0, ["python -m tools.repro"])
+
+
+def test_changed_requirements_are_installed(folder: Path):
+    make(folder, "setup")
+    installed = (folder / ".venv/requirements.txt").stat().st_mtime
+    (folder / "requirements.txt").write_text("dvc==2\n")
+    os.utime(folder / "requirements.txt", (installed + 5, installed + 5))
+    assert installs(make(folder, "setup")[1]) == 1
+
+
+def test_broken_off_install_begins_again_from_nothing(folder: Path):
+    status, _, _ = make(folder, "setup", broken="*pip install*")
+    assert status != 0
+    (folder / ".venv/half").touch()
+    status, asked, _ = make(folder, "setup")
+    assert status == 0
+    assert installs(asked) == 1
+    assert not (folder / ".venv/half").exists()
+    assert make(folder, "setup")[1] == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "python", "advice"),
+    [
+        ("*version_info*", "./fake", "Python 3.11 or newer is needed"),
+        ("*ensurepip*", "./fake", "install the package python3-venv"),
+        ("nothing", "./missing", "./missing is not installed"),
+    ],
+)
+def test_unready_machine_gets_one_line(folder: Path, broken: str, python: str, advice: str):
+    status, _, output = make(folder, "repro", broken, python)
+    assert status != 0
+    lines = [line for line in output.splitlines() if not line.startswith("make: ")]
+    assert len(lines) == 1
+    assert advice in lines[0]
+    assert not (folder / ".venv").exists()
+
+
+def test_help_names_every_command(folder: Path):
+    for arguments in ("help", "--"):  # by name, and as the default
+        _, _, output = make(folder, arguments)
+        assert all(f"make {name}" in output for name in ("repro", "retrain", "test", "check", "bench"))

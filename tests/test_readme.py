@@ -1,0 +1,38 @@
+"""What the README says of results and files is what the repository holds."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_its_headline_figures_are_those_of_the_results():
+    metrics = json.loads((ROOT / "reports/train_numpy/metrics.json").read_text(encoding="utf-8"))
+    runs = pd.read_csv(ROOT / "reports/tune/published_architecture/runs.csv", dtype={"variant": str})
+    reproduced = runs.set_index("variant").loc["8", "final_accuracy"]
+    table = [line for line in README.splitlines() if line.startswith("|")]
+    assert any(f"**{metrics['test_accuracy']:.4f}**" in line for line in table)
+    assert any(f"| {reproduced:.4f} |" in line for line in table)
+
+
+def test_its_links_lead_somewhere():
+    targets = re.findall(r"\]\(([^)]+)\)", README)
+    local = [target for target in targets if not target.startswith("https://")]
+    assert len(local) > 5
+    assert [target for target in local if not (ROOT / target).exists()] == []
+
+
+def test_it_gives_a_reason_for_each_requirement():
+    pinned = [line.split("==")[0] for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()]
+    section = README.partition("## Requirements")[2]
+    assert sorted(re.findall(r"\*\*([a-z0-9-]+)\*\*", section)) == sorted(pinned)
+
+
+def test_its_reading_order_covers_the_network():
+    modules = {path.name for path in (ROOT / "stages/numpy_net").glob("*.py")} - {"__init__.py"}
+    named = set(re.findall(r"stages/numpy_net/(\w+\.py)", README))
+    assert modules - named == {"buffers.py", "choices.py"}  # plumbing, opened when it is met
