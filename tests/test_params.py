@@ -87,7 +87,7 @@ def test_small_floats_that_yaml_takes_for_strings_are_numbers(tmp_path):
         (["train_numpy", "lr"], 0.1, "train_numpy.lr is set at top level"),
         (["train_numpy", "optimiser"], "sdg", "train_numpy.optimiser = 'sdg': should be 'sgd', 'momentum'"),
         (["train_numpy", "dropout"], 1.0, "train_numpy.dropout = 1.0: should be less than 1"),
-        (["train_numpy", "weight_decay"], 0.1, "weight_decay belongs to adamw"),
+        (["train_numpy", "optimiser"], "sgd", "weight_decay belongs to adamw; with sgd use l2"),
         (["train_numpy", "architecture"], [], "an architecture needs at least an input and an output"),
         (["train_numpy", "architecture"], "huge", "train_numpy.architecture = 'huge': choose from appendix_1"),
         (["train_numpy", "architecture", -1, "activation"], "relu", "the last layer, and no other"),
