@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from stages.common.arrays import write_arrays
 from stages.common.editions import Edition, load_edition
 from stages.common.errors import StudyError, exit_on_error
-from stages.common.files import whole_file, write_json
+from stages.common.files import write_json
 from stages.common.formats import Images, read_raw
 from stages.common.params import load_params
 from stages.common.pixels import copies_of, image_digests, normalisation, surplus_copies
@@ -58,24 +59,21 @@ def write_prepared(
     mean: np.ndarray,
     std: np.ndarray,
 ) -> None:
-    """Write the arrays that `stages.common.datasets` reads, uncompressed: reading is quick and DVC stores it as it is.
-
-    NumPy dates every member 1980-01-01, so the same arrays give the same bytes.
-    """
+    """Write the arrays that `stages.common.datasets` reads, uncompressed: reading is quick, DVC stores it as it is."""
     classes = len(edition.class_names)
-    with whole_file(path) as temporary:
-        np.savez(
-            temporary,
-            allow_pickle=False,
-            train_images=train.images,
-            train_labels=one_hot(train.labels, classes),
-            test_images=test.images,
-            test_labels=one_hot(test.labels, classes),
-            validation_index=validation,
-            mean=mean,
-            std=std,
-            class_names=np.array(edition.class_names),
-        )
+    write_arrays(
+        path,
+        {
+            "train_images": train.images,
+            "train_labels": one_hot(train.labels, classes),
+            "test_images": test.images,
+            "test_labels": one_hot(test.labels, classes),
+            "validation_index": validation,
+            "mean": mean,
+            "std": std,
+            "class_names": np.array(edition.class_names),
+        },
+    )
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from stages.common.arrays import write_arrays
 from stages.common.datasets import read_class_names, read_split
 from stages.common.errors import StudyError, exit_on_error
-from stages.common.files import whole_file, write_json, write_text
+from stages.common.files import write_json, write_text
 from stages.common.metrics import class_table, confusion_table, mistakes_table, record_metrics
 from stages.common.numpy_run import images_and_labels, train_run
 from stages.common.parallel import single_threaded
@@ -42,8 +43,7 @@ def save(network: Network, path: Path) -> None:
         arrays[f"weights_{number}"] = layer.weights
         if layer.biases is not None:
             arrays[f"biases_{number}"] = layer.biases
-    with whole_file(path) as temporary:
-        np.savez(temporary, allow_pickle=False, **arrays)
+    write_arrays(path, arrays)
 
 
 def main(arguments: list[str]) -> None:

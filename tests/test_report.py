@@ -20,6 +20,7 @@ from stages.numpy_net.training import LOST_LOSS
 from stages.reporting.comparison import COLLAPSED_LOSS, collapse_epoch
 from stages.reporting.document import write_report
 from stages.reporting.figures_sweeps import draw_sweep
+from stages.reporting.naming import common_settings
 from stages.reporting.selection import best_variant, tried_as
 from stages.reporting.studies import Result, curve
 from stages.reporting.style import STYLE, house_style, save
@@ -315,3 +316,11 @@ def test_the_report_tells_which_variant_tried_the_configuration_of_record():
     assert tried_as(params, results)[0] == "candidates"
     other = params.model_copy(update={"train_numpy": params.train_numpy.model_copy(update={"lr": 0.123})})
     assert tried_as(other, results) is None
+
+
+def test_settings_that_vary_are_not_called_common():
+    tune = load_params(ROOT / "params.yaml").tune
+    assert common_settings(tune["published_learning_rate"]) == (
+        "architecture 784-64-10, relu; objective published; batch size 1; epochs 30"
+    )
+    assert "architecture" not in common_settings(tune["published_architecture"])

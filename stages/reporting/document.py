@@ -100,6 +100,14 @@ def context(inputs: Inputs) -> dict:
                 "figure": number,
                 "name": sweep.name,
                 "title": naming.title(sweep.name),
+                "settings": {
+                    kind: naming.common_settings(inputs.params.tune[name])
+                    for kind, name in (
+                        ("Published and reproduced", f"published_{sweep.name}"),
+                        ("Corrected", sweep.name),
+                    )
+                    if name in inputs.params.tune
+                },
                 "table": tables.markdown(sweeps.sweep_table(sweep)),
             }
             for number, sweep in enumerate(inputs.sweeps(), start=1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stages.common.params import Layer, NumpyTraining
+from stages.common.params import Layer, NumpyTraining, Study
 
 NOT_CLIPPED = "not clipped"
 
@@ -41,3 +41,16 @@ def clipping_name(training: NumpyTraining) -> str:
 def title(study: str) -> str:
     """A study's name as a heading."""
     return study.replace("_", " ").capitalize()
+
+
+def common_settings(study: Study) -> str:
+    """What a study's variants have in common, of the settings that a reader compares sweeps by."""
+    told = {
+        "architecture": lambda training: layers_name(training.architecture),
+        "objective": lambda training: training.objective.replace("_", " "),
+        "learning rate": lambda training: f"{training.lr:g}",
+        "batch size": lambda training: str(training.batch_size),
+        "epochs": lambda training: str(training.epochs),
+    }
+    values = {name: {tell(variant.training) for variant in study.variants} for name, tell in told.items()}
+    return "; ".join(f"{name} {value}" for name, found in values.items() if len(found) == 1 for value in found)
