@@ -92,7 +92,9 @@ def context(inputs: Inputs) -> dict:
         "headline": tables.markdown(headline(inputs)),
         "claim": PUBLISHED_CLAIM,
         "data": tables.markdown(inputs.data, left=2),
-        "cifar10_edition": inputs.params.data["cifar10"].edition if "cifar10" in inputs.params.data else None,
+        "cifar10_edition": inputs.params.data["cifar10"].edition
+        if "cifar10" in inputs.data["data set"].values
+        else None,
         "versions": tables.markdown(provenance.versions_table(), left=2),
         "studies": tables.markdown(provenance.studies_table(inputs.results), left=2),
         "sweeps": [
