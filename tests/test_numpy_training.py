@@ -1,11 +1,14 @@
 """The training loop against an independent account of it: the published code, PyTorch's optimisers, worked examples."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
+from stages.common.fitting import fit
 from stages.common.schedules import learning_rates
-from stages.numpy_net import Network, evaluate, predict, train
+from stages.numpy_net import Network, epochs, evaluate, predict
 from stages.numpy_net.augmentation import Augmentation
 from stages.numpy_net.clipping import clip_norm, clip_value
 from stages.numpy_net.initialisers import INITIALISERS, draw_weights
@@ -48,7 +51,7 @@ def test_published_objective_follows_the_published_code(sizes, activation, lr, b
     network = Network(
         architecture(sizes, activation), generator=np.random.RandomState(42), bias=False, dtype=np.float64
     )
-    result = train(
+    rows = epochs(
         network,
         Published(np.float64),
         optimiser("sgd", network.parameters),
@@ -61,7 +64,7 @@ def test_published_objective_follows_the_published_code(sizes, activation, lr, b
         mean=False,
         reshuffle=False,
     )
-    ours = [(row["accuracy"], row["loss"]) for row in result.history]
+    ours = [(row["accuracy"], row["loss"]) for row in rows]
     np.testing.assert_allclose(ours, expected, rtol=1e-10)
     assert ours[-1][0] > ours[0][0]
 
@@ -122,19 +125,21 @@ def test_l2_and_clipping_as_in_torch(name):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.3)
         torch.nn.utils.clip_grad_value_(model.parameters(), 0.05)
         reference.step()
-    train(
-        network,
-        CrossEntropy(np.float64),
-        optimiser(name, network.parameters, momentum=0.9),
-        x,
-        y,
-        evaluation=(x, y),
-        learning_rates=np.full((1, 4), 0.1),
-        batch_size=32,
-        generator=np.random.default_rng(9),
-        l2=0.01,
-        clip_norm_at=0.3,
-        clip_value_at=0.05,
+    next(
+        epochs(
+            network,
+            CrossEntropy(np.float64),
+            optimiser(name, network.parameters, momentum=0.9),
+            x,
+            y,
+            evaluation=(x, y),
+            learning_rates=np.full((1, 4), 0.1),
+            batch_size=32,
+            generator=np.random.default_rng(9),
+            l2=0.01,
+            clip_norm_at=0.3,
+            clip_value_at=0.05,
+        )
     )
     for module, layer in zip([model[0], model[2]], network.dense, strict=True):
         # clip_grad_norm_ divides by norm + 1e-6: no closer agreement is to be had.
@@ -213,22 +218,27 @@ def test_schedules_worked_examples():
     np.testing.assert_allclose(np.diff(cycle[:30]), cycle[0])
 
 
-def small_training(rng, *, lr=0.5, epochs=20, patience=None, dtype=np.float32, n=400, **settings):
+def small_training(rng, *, lr=0.5, length=20, patience=None, dtype=np.float32, n=400):
     (x, y), (x_test, y_test) = blobs(rng, n), blobs(rng, 200)
     network = Network(architecture([20, 16, 10]), generator=rng, dtype=dtype)
     loss = CrossEntropy(dtype)
-    result = train(
+    rows = epochs(
         network,
         loss,
         optimiser("sgd", network.parameters),
         x.astype(dtype),
         y.astype(dtype),
         evaluation=(x_test.astype(dtype), y_test.astype(dtype)),
-        learning_rates=np.full((epochs, -(-n // 32)), lr),
+        learning_rates=np.full((length, -(-n // 32)), lr),
         batch_size=32,
         generator=rng,
+    )
+    result = fit(
+        rows,
+        10,
+        keep=network.parameters.copy,
+        put_back=partial(np.copyto, network.parameters),
         patience=patience,
-        **settings,
     )
     return network, loss, result, (x_test.astype(dtype), y_test.astype(dtype))
 
@@ -247,7 +257,7 @@ def test_training_learns_and_predicts_what_it_scores():
 
 def test_early_stopping_restores_the_best_weights():
     # 40 images and 400 epochs: certain to overfit.
-    network, loss, result, held_out = small_training(np.random.default_rng(2), n=40, epochs=400, patience=5, lr=1.0)
+    network, loss, result, held_out = small_training(np.random.default_rng(2), n=40, length=400, patience=5, lr=1.0)
     losses = [row["loss"] for row in result.history]
     assert len(losses) < 400
     assert len(losses) == result.best_epoch + 5
@@ -256,7 +266,7 @@ def test_early_stopping_restores_the_best_weights():
 
 
 def test_without_patience_the_last_weights_stay():
-    network, loss, result, held_out = small_training(np.random.default_rng(2), n=40, epochs=60, lr=1.0)
+    network, loss, result, held_out = small_training(np.random.default_rng(2), n=40, length=60, lr=1.0)
     assert result.kept_epoch == 60
     assert evaluate(network, loss, *held_out)[0] == result.history[-1]["loss"]
 
@@ -267,8 +277,27 @@ def test_divergence_ends_the_run_and_keeps_its_history():
     assert 1 <= len(result.history) <= 3
 
 
+def test_numpy_warnings_are_the_callers_between_epochs():
+    x, y = blobs(np.random.default_rng(1), 32)
+    network = Network(architecture([20, 8, 10]), generator=np.random.default_rng(1))
+    rows = epochs(
+        network,
+        CrossEntropy(np.float32),
+        optimiser("sgd", network.parameters),
+        x,
+        y,
+        evaluation=(x, y),
+        learning_rates=np.full((2, 1), 0.1),
+        batch_size=32,
+        generator=np.random.default_rng(1),
+    )
+    with np.errstate(all="raise"):
+        inside = [np.geterr() for _ in rows]
+        assert inside == [np.geterr()] * 2
+
+
 def test_the_same_generators_give_the_same_bytes_and_others_do_not():
-    first, second, third = (small_training(np.random.default_rng(seed), epochs=2)[0] for seed in (1, 1, 2))
+    first, second, third = (small_training(np.random.default_rng(seed), length=2)[0] for seed in (1, 1, 2))
     assert first.parameters.tobytes() == second.parameters.tobytes()
     assert first.parameters.tobytes() != third.parameters.tobytes()
 

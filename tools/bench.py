@@ -19,7 +19,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from stages.common.datasets import read_split, scale
-from stages.numpy_net import Network, train
+from stages.numpy_net import Network, epochs
 from stages.numpy_net.losses import objective
 from stages.numpy_net.optimisers import optimiser
 
@@ -49,16 +49,18 @@ def numpy_epoch(x: np.ndarray, y: np.ndarray, batch_size: int) -> float:
     network = Network(architecture, generator=np.random.default_rng(0))
     rates = np.full((1, -(-len(x) // batch_size)), LR)
     start = time.perf_counter()
-    train(
-        network,
-        objective("cross_entropy", np.float32),
-        optimiser("sgd", network.parameters),
-        x,
-        y,
-        evaluation=(x[:1], y[:1]),
-        learning_rates=rates,
-        batch_size=batch_size,
-        generator=np.random.default_rng(1),
+    next(
+        epochs(
+            network,
+            objective("cross_entropy", np.float32),
+            optimiser("sgd", network.parameters),
+            x,
+            y,
+            evaluation=(x[:1], y[:1]),
+            learning_rates=rates,
+            batch_size=batch_size,
+            generator=np.random.default_rng(1),
+        )
     )
     return time.perf_counter() - start
 
@@ -83,11 +85,11 @@ def torch_epoch(x: np.ndarray, y: np.ndarray, batch_size: int) -> float:
 
 def measure(x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, float | list[float]]:
     """Alternate the two; the first round only warms up."""
-    epochs: dict[str, Callable[[np.ndarray, np.ndarray, int], float]] = {"numpy": numpy_epoch, "torch": torch_epoch}
-    seconds: dict[str, list[float]] = {name: [] for name in epochs}
+    timers: dict[str, Callable[[np.ndarray, np.ndarray, int], float]] = {"numpy": numpy_epoch, "torch": torch_epoch}
+    seconds: dict[str, list[float]] = {name: [] for name in timers}
     for repeat in range(REPEATS + 1):
-        for name, epoch in epochs.items():
-            taken = epoch(x, y, batch_size)
+        for name, timer in timers.items():
+            taken = timer(x, y, batch_size)
             if repeat:
                 seconds[name].append(round(taken, 4))
     ratio = statistics.median(seconds["torch"]) / statistics.median(seconds["numpy"])

@@ -1,17 +1,18 @@
 """From a configuration, a seed and the data to a trained NumPy network: what tune and train_numpy share."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from stages.common.datasets import Split, read_normalisation, read_split, scale
+from stages.common.fitting import fit
 from stages.common.params import NumpyTraining
 from stages.common.randomness import generators
-from stages.common.runs import Run
+from stages.common.runs import Run, run_of
 from stages.common.schedules import learning_rates
-from stages.numpy_net import Network, evaluate, train
+from stages.numpy_net import Network, epochs, evaluate
 from stages.numpy_net.augmentation import Augmentation
 from stages.numpy_net.losses import objective, smooth_labels
 from stages.numpy_net.optimisers import optimiser
@@ -39,8 +40,8 @@ def train_run(
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> tuple[Run, Network]:
     """Train one network on the prepared data set at `path`; score the test images once, when all is over."""
-    fit, scored = PROTOCOLS[training.protocol]
-    x, y = images_and_labels(path, fit, training.pixels, training.precision)
+    trained_on, scored = PROTOCOLS[training.protocol]
+    x, y = images_and_labels(path, trained_on, training.pixels, training.precision)
     steps = -(-len(x) // training.batch_size)
     initial, order, drop, crop = generators(seed, variant, 4)
     if training.protocol == "published":
@@ -56,7 +57,7 @@ def train_run(
         dtype=np.dtype(training.precision),
     )
     loss = objective(training.objective, network.parameters.dtype)
-    result = train(
+    rows = epochs(
         network,
         loss,
         optimiser(
@@ -77,6 +78,12 @@ def train_run(
         clip_norm_at=training.clip_norm,
         clip_value_at=training.clip_value,
         augment=augmentation(training, path, crop),
+    )
+    result = fit(
+        rows,
+        y.shape[1],
+        keep=network.parameters.copy,
+        put_back=partial(np.copyto, network.parameters),
         patience=training.patience,
         on_epoch=on_epoch,
     )
@@ -84,17 +91,7 @@ def train_run(
         test_loss, test_accuracy = evaluate(
             network, loss, *images_and_labels(path, "test", training.pixels, training.precision)
         )
-    run = Run(
-        variant=variant,
-        seed=seed,
-        status=result.status,
-        split=scored,
-        best_epoch=result.best_epoch,
-        kept_epoch=result.kept_epoch,
-        history=result.history,
-        test_loss=test_loss,
-        test_accuracy=test_accuracy,
-    )
+    run = run_of(result, variant=variant, seed=seed, split=scored, test_loss=test_loss, test_accuracy=test_accuracy)
     return run, network
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from stages.common.files import write_json, write_text
+from stages.common.fitting import Fit
 
 DIGITS = 6
 
@@ -33,6 +34,21 @@ class Run:
     history: list[dict[str, float]]
     test_loss: float
     test_accuracy: float
+
+
+def run_of(fit: Fit, *, variant: str, seed: int, split: str, test_loss: float, test_accuracy: float) -> Run:
+    """The record of a training, from how it went and from the test figures of the parameters that it kept."""
+    return Run(
+        variant=variant,
+        seed=seed,
+        status=fit.status,
+        split=split,
+        best_epoch=fit.best_epoch,
+        kept_epoch=fit.kept_epoch,
+        history=fit.history,
+        test_loss=test_loss,
+        test_accuracy=test_accuracy,
+    )
 
 
 def history_table(runs: Sequence[Run]) -> pd.DataFrame:

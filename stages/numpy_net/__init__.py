@@ -6,6 +6,6 @@ every random number comes from a generator that the caller passes in.
 """
 
 from stages.numpy_net.network import Network
-from stages.numpy_net.training import Training, evaluate, predict, train
+from stages.numpy_net.training import epochs, evaluate, predict
 
-__all__ = ["Network", "Training", "evaluate", "predict", "train"]
+__all__ = ["Network", "epochs", "evaluate", "predict"]

@@ -1,7 +1,6 @@
-"""Training: mini-batches, epochs, and when to stop."""
+"""Training: mini-batches and epochs. When to stop is for whoever takes the epochs to say."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -11,25 +10,9 @@ from stages.numpy_net.network import Network
 from stages.numpy_net.optimisers import Optimiser
 
 EVALUATION_BATCH = 1000
-# A run is lost when it does no better than guessing (1.5 times a uniform guess's accuracy, to allow for chance) with
-# the confidence of a fool (4 times a uniform guess's loss).
-LOST_ACCURACY, LOST_LOSS = 1.5, 4.0
 
 
-@dataclass
-class Training:
-    """What a training leaves behind: one row of `history` an epoch (epoch, train_loss, loss, accuracy).
-
-    `best_epoch` had the lowest evaluation loss; `kept_epoch` is the one whose parameters the network has now.
-    """
-
-    history: list[dict[str, float]] = field(default_factory=list)
-    status: str = "ok"
-    best_epoch: int = 0
-    kept_epoch: int = 0
-
-
-def train(
+def epochs(
     network: Network,
     loss: CrossEntropy | Published,
     optimiser: Optimiser,
@@ -46,19 +29,15 @@ def train(
     clip_norm_at: float | None = None,
     clip_value_at: float | None = None,
     augment: Callable[[np.ndarray], np.ndarray] | None = None,
-    patience: int | None = None,
-    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
-) -> Training:
-    """Train `network` in place by mini-batch gradient descent.
+) -> Iterator[dict[str, float]]:
+    """Train `network` in place by mini-batch gradient descent, an epoch each time that a row is asked for.
+
+    A row holds epoch (from 1), train_loss (of the images as they were met), loss and accuracy (of `evaluation`).
 
     `images`: (n, inputs) in the network's dtype; `targets`: (n, classes), summing to 1. `evaluation`: images and
     one-hot labels scored after every epoch. `learning_rates`: (epochs, steps), one for each mini-batch. `generator`
     draws the order of the images, anew every epoch where `reshuffle`, else once. `mean=False` sums gradients over the
     mini-batch instead of averaging them. `l2` adds l2/2 · Σ w² to the objective (not to the losses reported).
-
-    With `patience`, training stops after so many epochs without a lower evaluation loss, and the best epoch's
-    parameters are put back. A run stops with status "diverged" once a loss is no longer finite, or once it has guessed,
-    at a loss above four times a uniform guess's, for two epochs in a row (one bad epoch may be recovered from).
     """
 
     def step(x: np.ndarray, y: np.ndarray, lr: float) -> np.ndarray:
@@ -76,33 +55,14 @@ def train(
         optimiser.step(network.parameters, network.gradient, lr)
         return losses
 
-    result = Training()
-    best_loss, best_parameters = np.inf, network.parameters.copy()
-    classes, lost = targets.shape[1], 0
-    with np.errstate(all="ignore"):  # overflow is a result here, reported as such, not a warning
-        for epoch, rates in enumerate(learning_rates, start=1):
+    for epoch, rates in enumerate(learning_rates, start=1):
+        # Overflow is a result here, reported as such, not a warning. Between epochs the caller's own settings hold.
+        with np.errstate(all="ignore"):
             if reshuffle or epoch == 1:
                 order = generator.permutation(len(images))
             train_loss = one_epoch(step, images, targets, order, rates, batch_size, augment)
             evaluation_loss, accuracy = evaluate(network, loss, *evaluation)
-            result.kept_epoch = epoch
-            row = {"epoch": epoch, "train_loss": train_loss, "loss": evaluation_loss, "accuracy": accuracy}
-            result.history.append(row)
-            on_epoch(row)
-            guessing = accuracy <= LOST_ACCURACY / classes and evaluation_loss > LOST_LOSS * np.log(classes)
-            lost = lost + 1 if guessing else 0
-            if lost == 2 or not np.isfinite([train_loss, evaluation_loss]).all():
-                result.status = "diverged"
-                break
-            if evaluation_loss < best_loss:
-                best_loss, result.best_epoch = evaluation_loss, epoch
-                np.copyto(best_parameters, network.parameters)
-            elif patience is not None and epoch - result.best_epoch >= patience:
-                break
-    if patience is not None and result.best_epoch:
-        np.copyto(network.parameters, best_parameters)
-        result.kept_epoch = result.best_epoch
-    return result
+        yield {"epoch": epoch, "train_loss": train_loss, "loss": evaluation_loss, "accuracy": accuracy}
 
 
 def one_epoch(
