@@ -3,18 +3,17 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from stages.common.arrays import write_arrays
 from stages.common.datasets import read_class_names, read_split
 from stages.common.errors import StudyError, exit_on_error
-from stages.common.files import write_json, write_text
-from stages.common.metrics import class_table, confusion_table, mistakes_table, record_metrics
+from stages.common.files import write_json
 from stages.common.numpy_run import images_and_labels, train_run
 from stages.common.parallel import single_threaded
 from stages.common.params import Params, load_params
 from stages.common.progress import Progress
-from stages.common.runs import Run, csv, history_table
+from stages.common.records import write_record
+from stages.common.runs import Run
 from stages.numpy_net import Network, predict
 
 PREPARED = Path("data/prepared/fashion_mnist.npz")
@@ -53,18 +52,9 @@ def main(arguments: list[str]) -> None:
     params = load_params()
     names = read_class_names(PREPARED)
     run, network, probabilities = single_threaded(fit, params)
-    labels = read_split(PREPARED, "test").labels.argmax(axis=1)  # (n,)
     save(network, MODEL)
     write_json(MODEL.with_suffix(".json"), {"seed": params.seed, **params.train_numpy.model_dump()})
-    write_text(REPORTS / "history.csv", csv(history_table([run]).drop(columns=["variant", "seed"])))
-    write_json(REPORTS / "metrics.json", record_metrics(run))
-    tables: dict[str, pd.DataFrame] = {
-        "confusion": confusion_table(labels, probabilities, names),
-        "classes": class_table(labels, probabilities, names),
-        "mistakes": mistakes_table(labels, probabilities, names),
-    }
-    for name, table in tables.items():
-        write_text(REPORTS / f"{name}.csv", csv(table))
+    write_record(REPORTS, run, read_split(PREPARED, "test").labels, probabilities, names)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pandas as pd
 from stages.common.runs import Run
 
 MISTAKES = 25  # how many of the most confident mistakes are kept
+BINS = 15  # of confidence, as in Guo et al. 2017
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
@@ -56,14 +57,54 @@ def mistakes_table(labels: np.ndarray, probabilities: np.ndarray, names: tuple[s
     )
 
 
-def record_metrics(run: Run) -> dict[str, float | int]:
-    """The headline figures of a model of record: those of the epoch whose weights were kept, and the test figures."""
+def calibration_table(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+    """A row for each bin of confidence: low, high, count, and the mean confidence and accuracy of the images in it.
+
+    Labels (n,), probabilities (n, classes). A bin holds confidences above `low` and up to `high`; where there are none,
+    the means are not numbers.
+    """
+    confidence = probabilities.max(axis=1).astype(float)  # (n,)
+    right = probabilities.argmax(axis=1) == labels  # (n,)
+    edges = np.linspace(0, 1, BINS + 1)
+    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)  # (n,)
+    count = np.bincount(place, minlength=BINS)
+    with np.errstate(invalid="ignore"):  # 0 / 0 in an empty bin
+        return pd.DataFrame(
+            {
+                "low": edges[:-1],
+                "high": edges[1:],
+                "count": count,
+                "confidence": np.bincount(place, confidence, BINS) / count,
+                "accuracy": np.bincount(place, right, BINS) / count,
+            }
+        )
+
+
+def calibration_error(table: pd.DataFrame) -> float:
+    """Expected calibration error: the mean over images of |accuracy - confidence| of their bin (Guo et al. 2017)."""
+    gaps = (table["accuracy"] - table["confidence"]).abs()
+    return float((gaps * table["count"]).sum() / table["count"].sum())
+
+
+def top_accuracy(labels: np.ndarray, probabilities: np.ndarray, count: int) -> float:
+    """The share of images whose class is among the `count` most probable. Labels (n,), probabilities (n, classes)."""
+    likeliest = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]  # (n, count)
+    return float((likeliest == labels[:, np.newaxis]).any(axis=1).mean())
+
+
+def record_metrics(run: Run, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float | int]:
+    """The headline figures of a model of record: those of the epoch whose weights were kept, and the test figures.
+
+    Labels (n,) of the test images, and the probabilities (n, classes) that the network gives them.
+    """
     kept = run.history[run.kept_epoch - 1]
     figures = {
         f"{run.split}_accuracy": kept["accuracy"],
         f"{run.split}_loss": kept["loss"],
         "test_accuracy": run.test_accuracy,
         "test_loss": run.test_loss,
+        "test_top2_accuracy": top_accuracy(labels, probabilities, 2),
+        "test_calibration_error": calibration_error(calibration_table(labels, probabilities)),
         "epochs": len(run.history),
         "best_epoch": run.best_epoch,
     }

@@ -5,39 +5,18 @@ allowed. What comes out is frozen: nothing downstream can change a parameter.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from stages.common.checked import Checked, Count, Name, Positive, Seed
 from stages.common.errors import StudyError
+from stages.common.numpy_params import NumpyTraining
+from stages.common.torch_params import CnnTraining, MlpTraining, TrainTorch
 
 DATA_SETS = ("fashion_mnist", "cifar10")
-
-
-def number(value: Any) -> Any:
-    """Read `1e-05` as a number: DVC writes small floats so, and YAML 1.1 takes them for strings."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-Float = Annotated[float, BeforeValidator(number), Field(allow_inf_nan=False)]
-Positive = Annotated[Float, Field(gt=0)]
-NotNegative = Annotated[Float, Field(ge=0)]
-Share = Annotated[Float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
-
-
-class Checked(BaseModel):
-    """A section of params.yaml: frozen, no unknown keys, no silent conversions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+Training = TypeVar("Training", NumpyTraining, MlpTraining)
 
 
 class Data(Checked):
@@ -48,92 +27,40 @@ class Data(Checked):
     split_seed: Seed
 
 
-class Layer(Checked):
-    """One entry of an architecture, as the report writes it."""
-
-    input_nodes: Count
-    activation: Literal["relu", "leaky_relu", "sigmoid", "tanh", "gelu", "softmax"]
+Seeds = Annotated[list[Seed], Field(min_length=1)]
 
 
-def check_architecture(layers: list[Layer]) -> list[Layer]:
-    """The first entry is the input, the last the softmax output, and there is no other softmax."""
-    if len(layers) < 2:
-        raise ValueError("an architecture needs at least an input and an output")
-    if layers[-1].activation != "softmax" or any(layer.activation == "softmax" for layer in layers[:-1]):
-        raise ValueError("the last layer, and no other, has the activation softmax")
-    return layers
-
-
-class NumpyTraining(Checked):
-    """All that decides a training of the NumPy network, but its seed."""
-
-    architecture: list[Layer]
-    objective: Literal["cross_entropy", "published"]
-    protocol: Literal["validation", "published"]
-    precision: Literal["float32", "float64"]
-    pixels: Literal["unit", "standardised"]
-    reduction: Literal["mean", "sum"]
-    bias: bool
-    reshuffle: bool
-    initialiser: Literal["he", "xavier", "normal"]
-    epochs: Count
-    lr: Positive
-    batch_size: Count
-    schedule: Literal["constant", "cosine", "one_cycle"]
-    warmup: Share
-    optimiser: Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
-    momentum: Share
-    weight_decay: NotNegative
-    l2: NotNegative
-    dropout: Share
-    label_smoothing: Share
-    clip_norm: Positive | None
-    clip_value: Positive | None
-    shift: Annotated[int, Field(ge=0, le=8)]
-    flip: bool
-    patience: Count | None
-
-    @model_validator(mode="after")
-    def consistent(self) -> "NumpyTraining":
-        """Refuse what no single key can be blamed for."""
-        check_architecture(self.architecture)
-        if self.weight_decay and self.optimiser != "adamw":
-            raise ValueError(f"weight_decay belongs to adamw; with {self.optimiser} use l2")
-        if self.label_smoothing and self.objective == "published":
-            raise ValueError("label_smoothing has no meaning under the published objective: set it to 0")
-        return self
-
-
-class Variant(Checked):
-    """One configuration of a study: a name, and the settings that it changes."""
+class Variant(Checked, Generic[Training]):
+    """One configuration of a study: a name, the settings that it changes, and its seeds."""
 
     name: str
-    training: NumpyTraining
+    seeds: Seeds
+    training: Training
 
 
-class Study(Checked):
-    """Named variants, each trained once for every seed."""
+class Study(Checked, Generic[Training]):
+    """Named variants, each trained once for every seed: the study's, unless it has seeds of its own."""
 
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-    variants: Annotated[list[Variant], Field(min_length=1)]
+    seeds: Seeds
+    variants: Annotated[list[Variant[Training]], Field(min_length=1)]
+
+    @property
+    def tasks(self) -> list[tuple[Variant[Training], int]]:
+        """Every variant with every seed."""
+        return [(variant, seed) for variant in self.variants for seed in variant.seeds]
 
     @model_validator(mode="after")
     def unlike(self) -> "Study":
         """Names and seeds tell runs apart, so neither may occur twice."""
         names = [variant.name for variant in self.variants]
-        for what, values in (("seeds", self.seeds), ("variants", names)):
+        seeds = [("seeds", variant.seeds) for variant in self.variants]
+        for what, values in (*seeds, ("variants", names)):
             twice = sorted({str(value) for value in values if values.count(value) > 1})
             if twice:
                 raise ValueError(f"{what} must differ, but {', '.join(twice)} occurs twice")
         if len({variant.training.protocol for variant in self.variants}) > 1:
             raise ValueError("all variants of a study follow one protocol")
         return self
-
-
-class TrainTorch(Checked):
-    """The PyTorch half's data set."""
-
-    dataset: Literal["fashion_mnist", "cifar10"]
 
 
 class Params(Checked):
@@ -143,9 +70,11 @@ class Params(Checked):
     lr: Positive
     batch_size: Count
     data: dict[Literal["fashion_mnist", "cifar10"], Data]
-    train_torch: TrainTorch
     train_numpy: NumpyTraining
-    tune: dict[Name, Study]
+    tune: dict[Name, Study[NumpyTraining]]
+    train_torch: TrainTorch
+    train_cnn: dict[Literal["fashion_mnist", "cifar10"], CnnTraining]
+    ablations: dict[Name, Study[MlpTraining]]
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -172,24 +101,36 @@ def resolve(raw: Any) -> dict[str, Any]:
     """Replace names by what they stand for: bases and architectures of studies, the three top-level settings."""
     raw = dict(mapping("the file", raw))
     architectures = mapping("architectures", raw.pop("architectures", {}))
-    bases = mapping("tune_base", raw.pop("tune_base", {}))
-    record = mapping("train_numpy", raw.get("train_numpy", {}))
-    for key in ("lr", "batch_size"):
-        if key in record:
-            raise UnresolvableError(f"train_numpy.{key} is set at top level: remove it there")
     top = {key: raw[key] for key in ("lr", "batch_size") if key in raw}
-    raw["train_numpy"] = {**with_architecture("train_numpy", record, architectures), **top}
-    raw["tune"] = {
-        name: resolve_study(f"tune.{name}", mapping(f"tune.{name}", study), bases, architectures)
-        for name, study in mapping("tune", raw.get("tune", {})).items()
-    }
+    record = mapping("train_numpy", raw.get("train_numpy", {}))
+    raw["train_numpy"] = with_top("train_numpy", with_architecture("train_numpy", record, architectures), top)
+    models = dict(mapping("train_torch", raw.get("train_torch", {})))
+    # The report's final model has rates of its own, one a phase.
+    shared = {"record": top, "final": {key: value for key, value in top.items() if key != "lr"}}
+    for name in shared.keys() & models.keys():
+        where = f"train_torch.{name}"
+        models[name] = with_top(where, mapping(where, models[name]), shared[name])
+    raw["train_torch"] = models
+    for studies, bases in (("tune", "tune_base"), ("ablations", "ablation_base")):
+        known = mapping(bases, raw.pop(bases, {}))
+        raw[studies] = {
+            name: resolve_study(f"{studies}.{name}", mapping(f"{studies}.{name}", study), bases, known, architectures)
+            for name, study in mapping(studies, raw.get(studies, {})).items()
+        }
     return raw
 
 
-def resolve_study(where: str, study: dict, bases: dict, architectures: dict) -> dict[str, Any]:
-    """Lay the study's settings over its base, and each variant's changes over both."""
+def with_top(where: str, settings: dict, top: dict) -> dict[str, Any]:
+    """Lay the top-level settings over a model's own, which may not have them too."""
+    for key in top.keys() & settings.keys():
+        raise UnresolvableError(f"{where}.{key} is set at top level: remove it there")
+    return {**settings, **top}
+
+
+def resolve_study(where: str, study: dict, bases: str, known: dict, architectures: dict) -> dict[str, Any]:
+    """Lay the study's settings over its base, and each variant's changes over both. `known`: the section `bases`."""
     study = dict(study)
-    base = mapping(f"tune_base.{study.get('base')}", named(f"{where}.base", study.pop("base", None), bases))
+    base = mapping(f"{bases}.{study.get('base')}", named(f"{where}.base", study.pop("base", None), known))
     shared = {**base, **mapping(f"{where}.settings", study.pop("settings", {}))}
     variants = study.get("variants")
     if not isinstance(variants, list):
@@ -198,13 +139,14 @@ def resolve_study(where: str, study: dict, bases: dict, architectures: dict) -> 
     for position, variant in enumerate(variants):
         here = f"{where}.variants.{position}"
         changes = dict(mapping(here, variant))
+        seeds = changes.pop("seeds", study.get("seeds"))
         name = changes.pop("name", None)
         if name is None:
             if len(changes) != 1:
                 raise UnresolvableError(f"{here} changes {len(changes)} settings: give it a name")
             name = next(iter(changes.values()))
         training = with_architecture(here, {**shared, **changes}, architectures)
-        resolved.append({"name": str(name), "training": training})
+        resolved.append({"name": str(name), "seeds": seeds, "training": training})
     study["variants"] = resolved
     return study
 
