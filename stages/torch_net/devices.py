@@ -1,0 +1,46 @@
+"""Where to compute, and how precisely."""
+
+import os
+from collections.abc import Callable
+
+import torch
+
+
+def cuda() -> torch.device | None:
+    """NVIDIA's GPU, where there is one."""
+    return torch.device("cuda") if torch.cuda.is_available() else None
+
+
+def mps() -> torch.device | None:
+    """Apple's GPU, where there is one."""
+    return torch.device("mps") if torch.backends.mps.is_available() else None
+
+
+def cpu() -> torch.device:
+    """The processor."""
+    return torch.device("cpu")
+
+
+DEVICES: dict[str, Callable[[], torch.device | None]] = {
+    "auto": lambda: cuda() or mps() or cpu(),
+    "cuda": cuda,
+    "mps": mps,
+    "cpu": cpu,
+}
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware; elsewhere it would be slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        return torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return False
+
+
+def make_deterministic() -> None:
+    """The same inputs give the same bytes: no algorithm that sums in the order in which threads finish."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
+    torch.backends.cudnn.benchmark = False

@@ -1,0 +1,77 @@
+"""From bytes to batches: images stay uint8 in the device's memory, and are augmented and normalised by the batch.
+
+No image is touched by Python on its own, and no loader processes are needed: a crop and a flip are one look-up of
+pixels for the whole batch.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """(pixel / 255 - mean) / std; `mean`, `std`: float32 (channels,), 0 and 1 for pixels in [0, 1]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images uint8 -> float32, both (batch, height, width, channels)."""
+        return images * (1 / (255 * self.std)) - self.mean / self.std
+
+
+class Augmentation:
+    """Crops of reflected images, i.e. shifts of up to `shift` pixels each way, left-right flips, and cutout.
+
+    `cutout`: the side in pixels of a square that is blanked (DeVries & Taylor 2017), with its centre anywhere. All
+    draws come from `generator`, on the device of the images.
+    """
+
+    def __init__(self, shift: int, flip: bool, cutout: int, generator: torch.Generator) -> None:
+        self.shift, self.flip, self.cutout, self.generator = shift, flip, cutout, generator
+
+    def pad(self, images: Tensor) -> Tensor:
+        """Images (n, height, width, channels) -> reflected at their borders, `shift` pixels wider on each side."""
+        if not self.shift:
+            return images
+        size = self.shift
+        rows = torch.cat([images[:, 1 : size + 1].flip(1), images, images[:, -size - 1 : -1].flip(1)], dim=1)
+        return torch.cat([rows[:, :, 1 : size + 1].flip(2), rows, rows[:, :, -size - 1 : -1].flip(2)], dim=2)
+
+    def crop(self, padded: Tensor, chosen: Tensor) -> Tensor:
+        """A random view of each image `chosen` (batch,) of `padded` (n, ...): (batch, height, width, channels)."""
+        if not (self.shift or self.flip):
+            return padded[chosen]
+        _, tall, wide, channels = padded.shape
+        batch, device = len(chosen), padded.device
+        rows = torch.arange(tall - 2 * self.shift, device=device).expand(batch, -1)  # (batch, height)
+        columns = torch.arange(wide - 2 * self.shift, device=device).expand(batch, -1)  # (batch, width)
+        if self.flip:
+            flipped = self.draw(2, batch).bool()
+            columns = torch.where(flipped, columns.flip(1), columns)
+        if self.shift:
+            rows = rows + self.draw(2 * self.shift + 1, batch)
+            columns = columns + self.draw(2 * self.shift + 1, batch)
+        first = chosen[:, None, None] * (tall * wide)  # each image's first pixel among all
+        pixels = first + rows[:, :, None] * wide + columns[:, None, :]  # (batch, height, width)
+        return padded.reshape(-1, channels)[pixels]
+
+    def blank(self, images: Tensor) -> Tensor:
+        """Normalised images with a square set to 0, the mean: (batch, height, width, channels)."""
+        if not self.cutout:
+            return images
+        batch, height, width, _ = images.shape
+        inside = []
+        for size in (height, width):
+            start = self.draw(size, batch) - self.cutout // 2  # (batch, 1)
+            place = torch.arange(size, device=images.device)  # (size,)
+            inside.append((place >= start) & (place < start + self.cutout))  # (batch, size)
+        square = inside[0][:, :, None] & inside[1][:, None, :]  # (batch, height, width)
+        return images.masked_fill(square[..., None], 0)
+
+    def draw(self, high: int, batch: int) -> Tensor:
+        """Whole numbers below `high`, one an image: (batch, 1)."""
+        device = self.generator.device
+        return torch.randint(high, (batch, 1), generator=self.generator, device=device)
