@@ -4,30 +4,68 @@ from pathlib import Path
 
 from stages.common.errors import StudyError, exit_on_error
 from stages.common.files import write_text
-from stages.common.params import load_params
-from stages.reporting.document import Inputs, draw_figures, write_report
+from stages.common.params import Params, load_params
+from stages.reporting.document import draw_figures, write_report
+from stages.reporting.halves import Inputs, NumpyHalf, TorchHalf
 from stages.reporting.provenance import data_sets, data_table
-from stages.reporting.published import read_published_history, read_published_runs
-from stages.reporting.record import read_model
-from stages.reporting.studies import read_result
+from stages.reporting.published import Published, read_published
+from stages.reporting.record import Record, read_model, read_scores
+from stages.reporting.studies import read_result, read_sharing
 
 PUBLISHED = Path("data/published")
-PREPARED = Path("data/prepared/fashion_mnist.npz")
-MODEL = Path("data/models/numpy.npz")
+PREPARED = Path("data/prepared")
+MODELS = Path("data/models")
 REPORTS = Path("reports")
 
 
 def read_inputs() -> Inputs:
     """Read all that the report needs, before anything is drawn. The studies are those of params.yaml, no others."""
     params = load_params()
+    dataset = params.train_torch.dataset
+    final = read_scores(REPORTS / "train_torch/final", dataset, params.train_torch.final.protocol)
+    tune = {name: read_result(REPORTS, "tune", name, study) for name, study in params.tune.items()}
+    ablations = read_sharing(REPORTS, "ablations", params.ablations)
     return Inputs(
         params=params,
         data=data_table(REPORTS / "data", data_sets(params)),
-        results={name: read_result(REPORTS / "tune" / name, name, study) for name, study in params.tune.items()},
-        published_history=read_published_history(PUBLISHED / "published_history.csv"),
-        published_runs=read_published_runs(PUBLISHED / "published_runs.yaml"),
-        record=read_model(REPORTS / "train_numpy", MODEL, PREPARED, params.train_numpy.protocol),
+        numpy=NumpyHalf(published("numpy"), tune),
+        torch=TorchHalf(dataset, published("torch"), ablations, final),
+        records=read_records(params),
     )
+
+
+def published(framework: str) -> Published:
+    """The published numbers of one half."""
+    return read_published(PUBLISHED / "published_history.csv", PUBLISHED / "published_runs.yaml", framework)
+
+
+def read_records(params: Params) -> dict[str, Record]:
+    """The models of record by the names that their figures have."""
+    dataset = params.train_torch.dataset
+    records = {
+        "numpy": read_model(
+            REPORTS / "train_numpy",
+            MODELS / "numpy.npz",
+            PREPARED / "fashion_mnist.npz",
+            params.train_numpy.protocol,
+        ),
+        "torch": read_model(
+            REPORTS / "train_torch/record",
+            MODELS / "torch_record.safetensors",
+            PREPARED / f"{dataset}.npz",
+            params.train_torch.record.protocol,
+        ),
+    }
+    for name in data_sets(params):
+        if name not in params.train_cnn:
+            raise StudyError(f"params.yaml has no train_cnn.{name}: the report shows the convolutional network on it")
+        records[f"cnn_{name}"] = read_model(
+            REPORTS / "train_cnn" / name,
+            MODELS / f"cnn_{name}.safetensors",
+            PREPARED / f"{name}.npz",
+            params.train_cnn[name].protocol,
+        )
+    return records
 
 
 def main(arguments: list[str]) -> None:

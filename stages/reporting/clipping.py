@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from stages.common.params import NumpyTraining
+from stages.common.numpy_params import NumpyTraining
+from stages.common.torch_params import MlpTraining
 from stages.reporting.naming import clipping_name
-from stages.reporting.studies import Result
+from stages.reporting.studies import Result, diverged_count
 from stages.reporting.tables import mean_and_sd, number
 
 
@@ -29,9 +30,14 @@ def without_clipping(training: NumpyTraining) -> NumpyTraining:
     return training.model_copy(update={"clip_norm": None, "clip_value": None})
 
 
+def clips(training: NumpyTraining | MlpTraining) -> bool:
+    """Whether a training clips gradients; the PyTorch networks never do."""
+    return isinstance(training, NumpyTraining) and training != without_clipping(training)
+
+
 def is_clipping(result: Result) -> bool:
     """Whether every variant of a study clips."""
-    return all(variant.training != without_clipping(variant.training) for variant in result.study.variants)
+    return all(clips(variant.training) for variant in result.study.variants)
 
 
 def arms(result: Result, results: Mapping[str, Result]) -> dict[str, list[Arm]]:
@@ -64,7 +70,7 @@ def clipping_table(groups: Mapping[str, list[Arm]]) -> pd.DataFrame:
                     f"highest {split} accuracy": number(runs["best_accuracy"].max()),
                     f"final {split} loss": mean_and_sd(runs["final_loss"], 3),
                     "epochs": "–".join(str(value) for value in sorted({runs["epochs"].min(), runs["epochs"].max()})),
-                    "diverged": f"{(runs['status'] == 'diverged').sum()} of {len(runs)}",
+                    "diverged": diverged_count(runs),
                 }
             )
     return pd.DataFrame(rows)

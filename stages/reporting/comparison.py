@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from stages.common.fitting import LOST_LOSS
+from stages.reporting.published import Published
 from stages.reporting.studies import Result
 from stages.reporting.tables import NOTHING, number, signed
 
 # The published code drew its images in another order, so digits differ; this is how near an accuracy has to come.
 TOLERANCE = 0.012
-# The loss beyond which training gives a run up, stated here so that the report needs no network: four times log(10).
-COLLAPSED_LOSS = 4 * np.log(10)
+# The loss beyond which training gives up a run of ten classes.
+COLLAPSED_LOSS = LOST_LOSS * np.log(10)
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,10 @@ def collapse_epoch(history: pd.DataFrame) -> int | None:
     return int(epochs[lasting][0]) if lasting.any() else None
 
 
-def compare(published_runs: pd.DataFrame, published_history: pd.DataFrame, results: Mapping[str, Result]) -> Comparison:
+def compare(published: Published, results: Mapping[str, Result]) -> Comparison:
     """Set each published run beside the run of the same name in study `published_<study>`, where there is one."""
     rows = []
-    for run in published_runs.itertuples():
-        epochs = published_history[
-            (published_history["study"] == run.study) & (published_history["variant"] == run.variant)
-        ]
+    for run in published.runs.itertuples():
         ours = reproduction(results.get(f"published_{run.study}"), run.variant)
         difference = round(ours["accuracy"] - run.final_accuracy, 4) if ours else np.nan
         rows.append(
@@ -52,7 +51,9 @@ def compare(published_runs: pd.DataFrame, published_history: pd.DataFrame, resul
                 "published_best": run.best_accuracy,
                 "published_loss": run.final_loss,
                 "published_status": run.status,
-                "published_collapse": collapse_epoch(epochs) if run.status == "diverged" else None,
+                "published_collapse": collapse_epoch(published.curves(run.study).history_of(run.variant))
+                if run.status == "diverged"
+                else None,
                 "accuracy": ours.get("accuracy", np.nan),
                 "loss": ours.get("loss", np.nan),
                 "status": ours.get("status", "not run"),

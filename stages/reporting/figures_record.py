@@ -1,4 +1,4 @@
-"""Figures of the model of record: its training, its confusions, its surest mistakes, what its first layer looks for."""
+"""Figures of a model of record: its training, its confusions, its surest mistakes."""
 
 import numpy as np
 import pandas as pd
@@ -6,12 +6,12 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from stages.reporting.lines import finish
-from stages.reporting.record import Record
+from stages.reporting.record import Record, Scores
 from stages.reporting.style import LOSS, SCORE, new_figure
 from stages.reporting.tables import number
 
 
-def draw_history(record: Record) -> Figure:
+def draw_history(record: Scores) -> Figure:
     """Accuracy and both losses by epoch, and the epoch of the lowest loss."""
     figure = new_figure(3.3)
     accuracy, loss = figure.subplots(1, 2)
@@ -67,20 +67,4 @@ def draw_mistakes(record: Record) -> Figure:
         axes.set_title(
             f"{mistake.label}\n→ {mistake.predicted}\n{confidence} %", fontsize=8, fontweight="normal", pad=3
         )
-    return figure
-
-
-def draw_weights(weights: np.ndarray) -> Figure:
-    """One picture a unit, (n, height, width, channels), all on one scale around zero."""
-    columns = 8
-    rows = -(-len(weights) // columns)
-    figure = new_figure(0.87 * rows, width=8.2)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    limit = max(float(np.quantile(np.abs(weights), 0.998)), 1e-6)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, picture in zip(grid.flat, weights, strict=False):
-        image = axes.imshow(picture.mean(axis=-1), cmap="RdBu_r", vmin=-limit, vmax=limit)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
-    figure.colorbar(image, ax=grid, shrink=0.5, label="weight", extend="both")
     return figure

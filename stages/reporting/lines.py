@@ -8,17 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from stages.reporting.studies import Result, curve
+from stages.reporting.studies import Curves, curve
 from stages.reporting.style import accuracy_axis, loss_axis
 
 
-def draw_variant(axes: Axes, result: Result, variant: str, figure: str, look: dict) -> None:
+def draw_variant(axes: Axes, curves: Curves, variant: str, figure: str, look: dict) -> None:
     """The runs that went through: their mean as a line, lowest to highest as a band. Diverged runs one by one."""
-    history = result.history_of(variant)
-    given_up = result.diverged[result.diverged["variant"] == variant]["seed"]
-    points = curve(history[~history["seed"].isin(given_up)], figure)
+    history = curves.history_of(variant)
+    given_up = curves.diverged[curves.diverged["variant"] == variant]["seed"]
+    whole = history[~history["seed"].isin(given_up)]
+    points = curve(whole, figure)
     axes.plot(points["epoch"], points["mean"], marker=lone_marker(points), markersize=3, **look)
-    if len(result.study.seeds) > 1 and len(points):
+    if whole["seed"].nunique() > 1:
         axes.fill_between(points["epoch"], points["low"], points["high"], color=look["color"], alpha=0.15, linewidth=0)
     for seed in given_up:
         draw_diverged(axes, history[history["seed"] == seed], figure, look)

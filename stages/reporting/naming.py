@@ -1,10 +1,61 @@
-"""What variants, layers and settings are called in the report."""
+"""What studies, variants, data sets and networks are called in the report."""
 
 from collections.abc import Sequence
 
-from stages.common.params import Layer, NumpyTraining, Study
+from stages.common.numpy_params import Layer, NumpyTraining
+from stages.common.torch_params import TorchTraining
+from stages.reporting.tables import listed
 
 NOT_CLIPPED = "not clipped"
+AS_RUN = "_as_run"  # what a variant's name ends on that does what the published code did, not what the report says
+DATA_SETS = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+TITLES = {"final": "Final models"}  # where the name of a study doesn't do as a heading
+# Trained models, by the first part of the names that their figures have.
+RECORDS = {
+    "numpy": "network in NumPy",
+    "final": "report's final model",
+    "torch": "multi-layer perceptron",
+    "cnn": "convolutional network",
+}
+
+
+def title(study: str) -> str:
+    """A study's name as a heading."""
+    return TITLES.get(study, study.replace("_", " ").capitalize())
+
+
+def record_title(record: str) -> str:
+    """What kind of network a model is."""
+    return RECORDS[record.partition("_")[0]]
+
+
+def model_title(record: str, dataset: str) -> str:
+    """The same, with what it was trained on."""
+    return f"{record_title(record)}, {DATA_SETS[dataset]}"
+
+
+def seeds_name(lists: Sequence[Sequence[int]]) -> str:
+    """The seeds of a study, or the several lists of seeds that its variants have."""
+    return "; or ".join(map(listed, lists))
+
+
+def label(variant: str) -> str:
+    """A variant's name in a figure: words apart, a number in a short form (1 for 1.0, 1e-5 for 1e-05)."""
+    return variant.removesuffix(".0").replace("e-0", "e-") if is_number(variant) else variant.replace("_", " ")
+
+
+def is_number(text: str) -> bool:
+    """Whether a name is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def as_run_name(variant: str, differs: bool) -> str:
+    """Which of our variants did what a published run did: one of its own where that differs from the report."""
+    return f"{variant}{AS_RUN}" if differs else variant
 
 
 def layers_name(architecture: Sequence[Layer]) -> str:
@@ -14,17 +65,19 @@ def layers_name(architecture: Sequence[Layer]) -> str:
     return ", ".join([sizes, *hidden])
 
 
-def regularisation_name(training: NumpyTraining) -> str:
+def regularisation_name(training: NumpyTraining | TorchTraining) -> str:
     """Every kind of regularisation that is switched on."""
     kinds = [
         f"{name.replace('_', ' ')} {value:g}"
         for name in ("l2", "weight_decay", "dropout", "label_smoothing")
-        if (value := getattr(training, name))
+        if (value := getattr(training, name, 0))
     ]
     if training.shift:
         kinds.append(f"shifts of up to {training.shift} px")
     if training.flip:
         kinds.append("flips")
+    if side := getattr(training, "cutout", 0):
+        kinds.append(f"cutout of {side} px")
     return ", ".join(kinds) or "none"
 
 
@@ -36,21 +89,3 @@ def clipping_name(training: NumpyTraining) -> str:
         if value is not None
     ]
     return " and ".join(kinds) or NOT_CLIPPED
-
-
-def title(study: str) -> str:
-    """A study's name as a heading."""
-    return study.replace("_", " ").capitalize()
-
-
-def common_settings(study: Study) -> str:
-    """What a study's variants have in common, of the settings that a reader compares sweeps by."""
-    told = {
-        "architecture": lambda training: layers_name(training.architecture),
-        "objective": lambda training: training.objective.replace("_", " "),
-        "learning rate": lambda training: f"{training.lr:g}",
-        "batch size": lambda training: str(training.batch_size),
-        "epochs": lambda training: str(training.epochs),
-    }
-    values = {name: {tell(variant.training) for variant in study.variants} for name, tell in told.items()}
-    return "; ".join(f"{name} {value}" for name, found in values.items() if len(found) == 1 for value in found)

@@ -11,10 +11,11 @@ import pandas as pd
 
 from stages.common.params import Params
 from stages.reporting.inputs import damaged, read_record
+from stages.reporting.naming import seeds_name
 from stages.reporting.studies import Result
-from stages.reporting.tables import listed
+from stages.reporting.tables import NOTHING
 
-LIBRARIES = ("numpy", "pandas", "matplotlib", "dvc")
+LIBRARIES = ("numpy", "torch", "torchvision", "safetensors", "pandas", "matplotlib", "dvc")
 
 
 def data_sets(params: Params) -> list[str]:
@@ -38,28 +39,38 @@ def data_table(folder: Path, names: list[str]) -> pd.DataFrame:
 
 
 def versions_table() -> pd.DataFrame:
-    """What computed the results and drew the figures. Of Python, the minor version: patches change no result."""
+    """What computed the results and drew the figures. Of Python, the minor version: patches change no result; of the
+
+    libraries, the release, whatever it was built for.
+    """
     rows = [{"software": "python", "version": ".".join(platform.python_version_tuple()[:2])}]
     for library in LIBRARIES:
         try:
-            rows.append({"software": library, "version": version(library)})
+            rows.append({"software": library, "version": version(library).partition("+")[0]})
         except PackageNotFoundError:
             rows.append({"software": library, "version": "not installed"})
     return pd.DataFrame(rows)
 
 
-def studies_table(results: Mapping[str, Result]) -> pd.DataFrame:
-    """A row a study: its size, its seeds and what its runs were scored on."""
-    return pd.DataFrame(
-        [
-            {
-                "study": name,
-                "scored on": result.split,
-                "variants": len(result.variants),
-                "seeds": listed(result.study.seeds),
-                "runs": len(result.runs),
-                "diverged": len(result.diverged),
-            }
-            for name, result in results.items()
-        ]
-    )
+def studies_table(halves: Mapping[str, Mapping[str, Result]]) -> pd.DataFrame:
+    """A row a study of each half, by the name of its framework: its size, its seeds, what its runs were scored on.
+
+    Runs that were trained for the baseline are counted there alone.
+    """
+    rows = []
+    for framework, results in halves.items():
+        for name, result in results.items():
+            own = result.runs[~result.runs["variant"].isin(result.shared)]
+            rows.append(
+                {
+                    "network": framework,
+                    "study": name,
+                    "scored on": result.split,
+                    "variants": len(result.variants),
+                    "of the baseline": len(result.shared) or NOTHING,
+                    "seeds": seeds_name(result.seeds),
+                    "runs": len(own),
+                    "diverged": (own["status"] == "diverged").sum(),
+                }
+            )
+    return pd.DataFrame(rows)

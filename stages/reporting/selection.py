@@ -29,13 +29,14 @@ class Best:
 
 def best_variant(result: Result) -> Best:
     """Choose by mean final accuracy over seeds; of equal ones the first in params.yaml."""
-    grouped = result.runs.groupby("variant", sort=False)
-    means = grouped["final_accuracy"].mean().loc[result.variants]
+    accuracies = result.runs.groupby("variant", sort=False)["final_accuracy"]
+    means = accuracies.mean().loc[result.variants]
     whole = [variant for variant in result.variants if (result.runs_of(variant)["status"] == "ok").all()]
     best = str(means.idxmax())
+    freedom = accuracies.count().loc[whole] - 1
     deviation = None
-    if len(result.study.seeds) > 1 and whole:
-        deviation = float(np.sqrt(grouped["final_accuracy"].var().loc[whole].mean()))
+    if freedom.sum() > 0:
+        deviation = float(np.sqrt((accuracies.var().loc[whole] * freedom).sum() / freedom.sum()))
     near = [name for name in result.variants if name != best and means[best] - means[name] <= (deviation or 0.0)]
     return Best(best, float(means[best]), deviation, near)
 

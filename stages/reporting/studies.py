@@ -1,5 +1,6 @@
 """A study's result files as tables, and what a table or a figure takes from them: means and ranges over seeds."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pandas as pd
 
 from stages.common.errors import StudyError
 from stages.common.params import Study
+from stages.common.sharing import BASELINE, shared_variants
 from stages.reporting.inputs import MAKE, read_table
 from stages.reporting.tables import mean_and_sd
 
@@ -14,22 +16,20 @@ RUNS = ("variant", "seed", "status", "epochs", "split", "final_loss", "final_acc
 
 
 @dataclass(frozen=True)
-class Result:
-    """A study of params.yaml with its results.
+class Curves:
+    """Runs as tables.
 
     `history`: variant, seed, epoch, train_loss, loss, accuracy, the last two on `split`; `runs`: a row a run.
     """
 
-    name: str
-    study: Study
     split: str
     history: pd.DataFrame
     runs: pd.DataFrame
 
     @property
     def variants(self) -> list[str]:
-        """The variants' names, in the order of params.yaml."""
-        return [variant.name for variant in self.study.variants]
+        """The variants' names, in the order of the runs."""
+        return list(dict.fromkeys(self.runs["variant"]))
 
     @property
     def diverged(self) -> pd.DataFrame:
@@ -44,19 +44,69 @@ class Result:
         """One variant's epochs, of all seeds."""
         return self.history[self.history["variant"] == variant]
 
+    def select(self, names: Mapping[str, str]) -> "Curves":
+        """Some variants under other names: `names` maps each new name to the present one; the order is its own."""
 
-def read_result(folder: Path, name: str, study: Study) -> Result:
-    """Read history.csv and runs.csv of `folder`, which must hold the very runs that params.yaml asks for."""
+        def chosen(table: pd.DataFrame) -> pd.DataFrame:
+            parts = [table[table["variant"] == old].assign(variant=new) for new, old in names.items()]
+            return pd.concat(parts, ignore_index=True) if parts else table.iloc[:0]
+
+        return Curves(self.split, chosen(self.history), chosen(self.runs))
+
+
+@dataclass(frozen=True)
+class Result(Curves):
+    """A study of params.yaml with its results. `shared`: those of its variants that were trained for the baseline."""
+
+    name: str
+    study: Study
+    shared: tuple[str, ...] = ()
+
+    @property
+    def variants(self) -> list[str]:
+        """The variants' names, in the order of params.yaml."""
+        return [variant.name for variant in self.study.variants]
+
+    @property
+    def seeds(self) -> list[list[int]]:
+        """The seeds that the variants were trained with: one list, or several where they differ."""
+        lists = [sorted(self.runs_of(variant)["seed"]) for variant in self.variants]
+        return [list(seeds) for seeds in dict.fromkeys(map(tuple, lists))]
+
+
+def read_result(root: Path, section: str, name: str, study: Study, shared: Collection[str] = ()) -> Result:
+    """Read history.csv and runs.csv of `root`/`section`/`name`, a study of params.yaml's `section`.
+
+    They must hold the very runs that params.yaml asks for, less the variants in `shared`, which are trained elsewhere.
+    """
+    folder = root / section / name
     runs = read_table(folder / "runs.csv", (*RUNS, "test_loss", "test_accuracy"), text=("variant", "status", "split"))
-    wanted = [(variant.name, seed) for variant in study.variants for seed in study.seeds]
+    wanted = [(variant.name, seed) for variant, seed in study.tasks if variant.name not in shared]
     if sorted(zip(runs["variant"], runs["seed"], strict=True)) != sorted(wanted):
-        raise StudyError(f"{folder / 'runs.csv'} doesn't hold the runs of params.yaml's tune.{name}; {MAKE}")
+        raise StudyError(f"{folder / 'runs.csv'} doesn't hold the runs of params.yaml's {section}.{name}; {MAKE}")
     split = runs["split"].iloc[0]
     scored = {f"{split}_loss": "loss", f"{split}_accuracy": "accuracy"}
     history = read_table(
         folder / "history.csv", ("variant", "seed", "epoch", "train_loss", *scored), text=("variant",)
     ).rename(columns=scored)
-    return Result(name, study, split, history, runs)
+    return Result(split, history, runs, name, study)
+
+
+def read_sharing(root: Path, section: str, studies: Mapping[str, Study]) -> dict[str, Result]:
+    """Read the studies of a section whose baseline is trained once; what they share with it is taken from it."""
+    shared = {name: shared_variants(studies, name) for name in studies}
+    own = {name: read_result(root, section, name, study, shared[name]) for name, study in studies.items()}
+    return {name: with_shared(result, own.get(BASELINE), shared[name]) for name, result in own.items()}
+
+
+def with_shared(result: Result, baseline: Result | None, shared: Mapping[str, str]) -> Result:
+    """A study with those variants that the baseline trained: `shared` maps their names here to their names there."""
+    if not shared or baseline is None:
+        return result
+    taken = baseline.select(shared)
+    history = pd.concat([result.history, taken.history], ignore_index=True)
+    runs = pd.concat([result.runs, taken.runs], ignore_index=True)
+    return Result(result.split, history, runs, result.name, result.study, tuple(shared))
 
 
 def curve(history: pd.DataFrame, figure: str) -> pd.DataFrame:
@@ -65,10 +115,15 @@ def curve(history: pd.DataFrame, figure: str) -> pd.DataFrame:
     return by_epoch.rename(columns={"min": "low", "max": "high"}).reset_index()
 
 
-def spread(result: Result, column: str) -> pd.DataFrame:
-    """A row a variant, in the order of params.yaml: variant, and mean, low and high of a column of runs.csv."""
-    grouped = result.runs.groupby("variant", sort=False)[column].agg(["mean", "min", "max"])
-    return grouped.rename(columns={"min": "low", "max": "high"}).loc[result.variants].reset_index()
+def spread(curves: Curves, column: str) -> pd.DataFrame:
+    """A row a variant, in their order: variant, and mean, low and high of a column of runs.csv."""
+    grouped = curves.runs.groupby("variant", sort=False)[column].agg(["mean", "min", "max"])
+    return grouped.rename(columns={"min": "low", "max": "high"}).loc[curves.variants].reset_index()
+
+
+def diverged_count(runs: pd.DataFrame) -> str:
+    """How many of some runs were given up: `1 of 3`."""
+    return f"{(runs['status'] == 'diverged').sum()} of {len(runs)}"
 
 
 def summary_table(result: Result) -> pd.DataFrame:
@@ -80,6 +135,6 @@ def summary_table(result: Result) -> pd.DataFrame:
         row[f"{result.split} loss"] = mean_and_sd(runs["final_loss"], 3)
         if result.split != "test":
             row["test accuracy"] = mean_and_sd(runs["test_accuracy"])
-        row["diverged"] = f"{(runs['status'] == 'diverged').sum()} of {len(runs)}"
+        row["diverged"] = diverged_count(runs)
         rows.append(row)
     return pd.DataFrame(rows)

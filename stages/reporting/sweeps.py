@@ -1,96 +1,128 @@
-"""What Figures 1 to 3 show: each published sweep, its reproduction, and the same sweep of the corrected network."""
+"""What the figure of a published study shows: its curves as published beside those of the same trainings here.
 
-from collections.abc import Callable, Mapping
+The NumPy network is trained again as published (a study `published_<name>`) and corrected (a study `<name>`). Of the
+PyTorch networks, one study holds both what the report says and, where that was something else, what its code ran.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from stages.common.params import Variant
-from stages.reporting.studies import Result, spread
+from stages.reporting.naming import AS_RUN, as_run_name, is_number, label, title
+from stages.reporting.published import Published
+from stages.reporting.settings import common_settings, otherwise
+from stages.reporting.studies import Curves, Result, diverged_count
 from stages.reporting.style import distinct_looks, ordered_looks
-from stages.reporting.tables import NOTHING, mean_and_sd, number
+from stages.reporting.tables import NOTHING, mean_and_sd
 
-SWEEPS = ("learning_rate", "batch_size", "architecture")
-# What a variant of a sweep is drawn by: a number, where the sweep is of one. Architectures only have names.
-VALUES: dict[str, Callable[[Variant], float]] = {
-    "learning_rate": lambda variant: variant.training.lr,
-    "batch_size": lambda variant: variant.training.batch_size,
-}
+NUMPY_STUDIES = ("learning_rate", "batch_size", "architecture")
+TORCH_STUDIES = (
+    *("baseline", "dropout", "weight_decay", "hidden_layers", "hidden_nodes"),
+    *("epochs", "batch_size", "optimiser", "learning_rate", "final"),
+)
+# Studies of a quantity, whose variants have an order; the others' only have names, even where these are numbers.
+QUANTITIES = (
+    *("learning_rate", "batch_size", "dropout", "weight_decay"),
+    *("hidden_layers", "hidden_nodes", "epochs"),
+)
+# The columns of figures and tables.
+PUBLISHED, REPRODUCED, CORRECTED, RUN, REPORTED = "published", "reproduced", "corrected", "as run", "as reported"
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """`published`: epochs of the printed history; `reproduced` and `corrected` are None where params.yaml lacks them.
+    """A published study. `columns`, the published one first, are None where params.yaml lacks what they need.
 
-    `looks`: colour and line of each label, the same in every column.
+    Their variants are called by labels, which mean the same in all of them; `looks` has each label's colour and line,
+    and `ordered` says whether labels are values of a quantity. `ends` is the column of runs.csv by which the ends of
+    trainings compare, `split` the images it is measured on. `settings`: what the variants of a column have in common;
+    `otherwise`: what the published code did otherwise than reported.
     """
 
     name: str
-    published: pd.DataFrame
-    published_runs: pd.DataFrame
-    reproduced: Result | None
-    corrected: Result | None
+    columns: dict[str, Curves | None]
     looks: dict[str, dict]
+    ordered: bool
+    ends: str
+    split: str
+    settings: dict[str, str]
+    otherwise: list[str]
 
-    def label(self, variant: Variant) -> str:
-        """What a variant of ours is called here: the published name of the same setting, where there is one."""
-        return variant_label(self.name, variant)
-
-
-def variant_label(sweep: str, variant: Variant) -> str:
-    """The swept number in its shortest form, or the variant's name."""
-    return f"{VALUES[sweep](variant):g}" if sweep in VALUES else variant.name
-
-
-def build_sweep(name: str, history: pd.DataFrame, runs: pd.DataFrame, results: Mapping[str, Result]) -> Sweep:
-    """Gather the three columns of a sweep and give every setting one look."""
-    published = history[history["study"] == name]
-    published_runs = runs[runs["study"] == name].set_index("variant")
-    reproduced, corrected = results.get(f"published_{name}"), results.get(name)
-    ours = [variant for result in (reproduced, corrected) if result for variant in result.study.variants]
-    labels = list(dict.fromkeys([*published["variant"], *(variant_label(name, variant) for variant in ours)]))
-    if name in VALUES:
-        labels.sort(key=float)
-    looks = ordered_looks(labels) if name in VALUES else distinct_looks(labels)
-    return Sweep(name, published, published_runs, reproduced, corrected, looks)
+    @property
+    def title(self) -> str:
+        """What the study varies, as a heading."""
+        return title(self.name)
 
 
-def finals(sweep: Sweep) -> dict[str, pd.DataFrame]:
-    """Test accuracy after training by label: mean, low, high over seeds. All of the test images, so comparable."""
-    published = sweep.published_runs["final_accuracy"]
-    tables = {"published": pd.DataFrame({"mean": published, "low": published, "high": published})}
-    for column, result in (("reproduced", sweep.reproduced), ("corrected", sweep.corrected)):
+def numpy_sweep(name: str, published: Published, results: Mapping[str, Result]) -> Sweep:
+    """A study of the NumPy network. What compares is the accuracy on the test images after training."""
+    columns: dict[str, Curves | None] = {PUBLISHED: labelled(published.curves(name))}
+    settings = {}
+    ours = {REPRODUCED: results.get(f"published_{name}"), CORRECTED: results.get(name)}
+    for column, result in ours.items():
+        columns[column] = labelled(result) if result else None
         if result:
-            table = spread(result, "test_accuracy")
-            labels = [sweep.label(variant) for variant in result.study.variants]
-            tables[column] = table.set_index(pd.Index(labels))[["mean", "low", "high"]]
-    return tables
+            settings[column] = common_settings(variant.training for variant in result.study.variants)
+    return build_sweep(name, columns, "test_accuracy", published.split, settings, [])
+
+
+def torch_sweep(name: str, published: Published, results: Mapping[str, Result], *, comparable: bool) -> Sweep:
+    """A study of the PyTorch networks: one column of ours where the code ran what the report says, or else two.
+
+    What compares is the accuracy on the validation images after training; published numbers only where `comparable`.
+    """
+    columns: dict[str, Curves | None] = {PUBLISHED: labelled(published.curves(name))} if comparable else {}
+    settings = {}
+    result, runs = results.get(name), published.runs_of(name)
+    trainings = {variant.name: variant.training for variant in result.study.variants} if result else {}
+    as_run = [as_run_name(run.variant, run.as_run is not None) for run in runs.itertuples()]
+    as_run += [variant for variant in trainings if variant.endswith(AS_RUN) and variant not in as_run]
+    ours = {RUN: as_run} if any(variant.endswith(AS_RUN) for variant in as_run) else {}
+    ours[REPORTED] = [variant for variant in trainings if not variant.endswith(AS_RUN)]
+    for column, variants in ours.items():
+        found = {label(variant.removesuffix(AS_RUN)): variant for variant in variants if variant in trainings}
+        columns[column] = result.select(found) if found else None
+        if found:
+            settings[column] = common_settings(trainings[variant] for variant in found.values())
+    return build_sweep(name, columns, "final_accuracy", published.split, settings, otherwise(runs))
+
+
+def labelled(curves: Curves) -> Curves:
+    """The same, its variants called by their labels."""
+    return curves.select({label(variant): variant for variant in curves.variants})
+
+
+def build_sweep(
+    name: str,
+    columns: dict[str, Curves | None],
+    ends: str,
+    split: str,
+    settings: dict[str, str],
+    differences: list[str],
+) -> Sweep:
+    """Put the labels of all columns in order and give each one look."""
+    labels = list(dict.fromkeys(variant for curves in columns.values() if curves for variant in curves.variants))
+    ordered = name in QUANTITIES and all(is_number(text) for text in labels)
+    if ordered:
+        labels.sort(key=float)
+    looks = ordered_looks(labels) if ordered else distinct_looks(labels)
+    return Sweep(name, columns, looks, ordered, ends, split, settings, differences)
 
 
 def sweep_table(sweep: Sweep) -> pd.DataFrame:
-    """A row a setting, the three columns' figures after training; ready to print."""
+    """A row a label, the columns' figures after training; ready to print. A diverged run counts as it ended."""
     rows = []
-    for label in sweep.looks:
-        final = sweep.published_runs["final_accuracy"].get(label, np.nan)
-        row = {sweep.name.replace("_", " "): label, "published: test accuracy": number(final)}
-        reproduced, corrected = runs_of(sweep, sweep.reproduced, label), runs_of(sweep, sweep.corrected, label)
-        row["reproduced: test accuracy"] = mean_and_sd(reproduced["final_accuracy"]) if len(reproduced) else NOTHING
-        if sweep.corrected:
-            split = sweep.corrected.split
-            row[f"corrected: {split} accuracy"] = mean_and_sd(corrected["final_accuracy"])
-            if split != "test":
-                row["corrected: test accuracy"] = mean_and_sd(corrected["test_accuracy"])
-        for column, runs in (("reproduced", reproduced), ("corrected", corrected)):
-            count = f"{(runs['status'] == 'diverged').sum()} of {len(runs)}"
-            row[f"{column}: diverged"] = count if len(runs) else NOTHING
+    for variant in sweep.looks:
+        row = {sweep.title.lower(): variant}
+        runs = {column: curves.runs_of(variant) for column, curves in sweep.columns.items() if curves}
+        for column, own in runs.items():
+            split = sweep.columns[column].split
+            row[f"{column}: {split} accuracy"] = mean_and_sd(own["final_accuracy"])
+            if split != "test" and column != PUBLISHED:
+                row[f"{column}: test accuracy"] = mean_and_sd(own["test_accuracy"])
+        for column, own in runs.items():
+            if column != PUBLISHED:
+                row[f"{column}: diverged"] = diverged_count(own) if len(own) else NOTHING
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def runs_of(sweep: Sweep, result: Result | None, label: str) -> pd.DataFrame:
-    """The runs under one label; an empty table where there are none."""
-    if result is None:
-        return pd.DataFrame({"final_accuracy": [], "test_accuracy": [], "status": []})
-    names = [variant.name for variant in result.study.variants if sweep.label(variant) == label]
-    return result.runs[result.runs["variant"].isin(names)]
