@@ -1,10 +1,19 @@
 """What the tests share: a miniature of the project, and one on which the whole pipeline has run."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from tests.project import Project, make_project
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread for PyTorch: small networks gain nothing by more, and lose much where other work holds the cores."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

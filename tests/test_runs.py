@@ -3,6 +3,7 @@
 import csv as csv_reader
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,24 @@ from threadpoolctl import threadpool_info
 
 from stages.common.errors import StudyError
 from stages.common.files import whole_file, write_json
-from stages.common.metrics import class_table, confusion_table, mistakes_table, record_metrics
+from stages.common.fitting import Fit
+from stages.common.metrics import (
+    calibration_error,
+    calibration_table,
+    class_table,
+    confusion_table,
+    mistakes_table,
+    record_metrics,
+    top_accuracy,
+)
 from stages.common.parallel import jobs, run_all
+from stages.common.params import Study, Variant, load_params
 from stages.common.randomness import generators
-from stages.common.runs import Run, write_study
+from stages.common.records import write_record
+from stages.common.runs import Run, run_of, write_study
+from stages.common.sharing import shared_variants
+
+ROOT = Path(__file__).parent.parent
 
 
 def run(variant, seed, accuracies, *, status="ok", losses=None, test=(0.5, 0.8)):
@@ -44,6 +59,13 @@ def test_a_study_is_three_files(tmp_path):
     }
 
 
+def test_a_run_is_recorded_as_its_fit_went():
+    rows = run("x", 1, [0.1, 0.8, 0.7]).history
+    fit = Fit(rows, "diverged", best_epoch=2, kept_epoch=3)
+    record = run_of(fit, variant="x", seed=7, split="validation", test_loss=0.5, test_accuracy=0.6)
+    assert record == Run("x", 7, "diverged", "validation", 2, 3, rows, 0.5, 0.6)
+
+
 def test_nothing_that_is_not_finite_reaches_a_file(tmp_path):
     lost = run("x", 1, [0.1, 0.1], status="diverged", losses=[math.nan, math.inf], test=(math.nan, 0.1))
     write_study(tmp_path, [lost])
@@ -54,7 +76,26 @@ def test_nothing_that_is_not_finite_reaches_a_file(tmp_path):
     with (tmp_path / "runs.csv").open(newline="") as file:
         (row,) = csv_reader.DictReader(file)
     assert (row["final_loss"], row["test_loss"], row["test_accuracy"]) == ("", "", "0.1")
-    assert record_metrics(lost) == {"validation_accuracy": 0.1, "test_accuracy": 0.1, "epochs": 2, "best_epoch": 2}
+    probabilities = np.eye(2)[[0, 0, 1, 0]]
+    assert record_metrics(lost, np.array([0, 1, 1, 1]), probabilities) == {
+        "validation_accuracy": 0.1,
+        "test_accuracy": 0.1,
+        "test_top2_accuracy": 1.0,
+        "test_calibration_error": 0.5,
+        "epochs": 2,
+        "best_epoch": 2,
+    }
+
+
+def test_a_model_that_is_lost_leaves_a_record_without_numbers_that_are_none(tmp_path):
+    lost = run("x", 1, [0.1], status="diverged", losses=[math.nan], test=(math.nan, 0.5))
+    write_record(tmp_path, lost, np.eye(2)[[0, 1]], np.full((2, 2), np.nan), ("a", "b"))
+    for path in tmp_path.iterdir():
+        assert "nan" not in path.read_text().lower(), path.name
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["test_accuracy"] == 0.5
+    assert "test_loss" not in metrics
+    assert "test_calibration_error" not in metrics
 
 
 def test_generators_depend_on_seed_and_name_and_on_nothing_else():
@@ -84,6 +125,75 @@ def test_figures_of_merit_worked_example():
         "predicted": ["shirt", "coat"],
         "confidence": [0.8, 0.6],
     }
+
+
+def sure(confidence, predicted):
+    """Probabilities (n, 3) that give the class predicted its confidence, and to the others what is left."""
+    probabilities = np.repeat((1 - np.array(confidence))[:, np.newaxis] / 2, 3, axis=1)
+    probabilities[np.arange(len(confidence)), predicted] = confidence
+    return probabilities
+
+
+def test_calibration_worked_example():
+    """Two of four images in the bin from 13/15 to 14/15; 0.6 = 9/15 is still in the bin that ends there."""
+    labels, predicted = np.array([0, 1, 2, 2]), [0, 1, 1, 2]
+    table = calibration_table(labels, sure([0.6, 0.9, 0.92, 1.0], predicted))
+    np.testing.assert_allclose(table["low"], np.arange(15) / 15)
+    np.testing.assert_allclose(table["high"], np.arange(1, 16) / 15)
+    assert table["count"].tolist() == [0] * 8 + [1] + [0] * 4 + [2, 1]
+    full = table[table["count"] > 0]
+    assert full["confidence"].tolist() == pytest.approx([0.6, 0.91, 1.0])
+    assert full["accuracy"].tolist() == [1.0, 0.5, 1.0]
+    empty = table[table["count"] == 0]
+    assert empty[["confidence", "accuracy"]].isna().all(axis=None)
+    # Bins count for as much as there is in them: (0.4 + 2 · 0.41 + 0) / 4.
+    assert calibration_error(table) == pytest.approx(0.305)
+
+
+def test_a_network_that_is_as_sure_as_it_is_right_has_no_calibration_error():
+    labels, predicted = np.array([0] * 10), [0] * 8 + [1, 2]
+    assert calibration_error(calibration_table(labels, sure([0.8] * 10, predicted))) == pytest.approx(0)
+    assert calibration_error(calibration_table(labels, sure([1.0] * 10, predicted))) == pytest.approx(0.2)
+
+
+def test_top_accuracy_worked_example():
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.2, 0.3, 0.5], [0.4, 0.4, 0.2]])
+    labels = np.array([0, 1, 0, 1])
+    assert [top_accuracy(labels, probabilities, count) for count in (1, 2, 3)] == [0.25, 0.75, 1.0]
+
+
+def test_figures_of_a_record_are_those_of_the_weights_that_were_kept():
+    """Best and kept is the second of three epochs; among the test images one is wrong, and right at second sight."""
+    history = run("x", 1, [0.6, 0.71234, 0.7], losses=[1.0, 0.51239, 0.6]).history
+    stopped = Run("x", 1, "ok", "validation", 2, 2, history, 0.61237, 0.75)
+    labels = np.array([0, 1, 2, 2])
+    probabilities = sure([0.9, 0.9, 0.9, 0.6], [0, 1, 2, 0])
+    probabilities[3] = [0.6, 0.1, 0.3]
+    assert record_metrics(stopped, labels, probabilities) == {
+        "validation_accuracy": 0.7123,
+        "validation_loss": 0.5124,
+        "test_accuracy": 0.75,
+        "test_loss": 0.6124,
+        "test_top2_accuracy": 1.0,
+        "test_calibration_error": 0.225,  # (3 · 0.1 + 0.6) / 4
+        "epochs": 3,
+        "best_epoch": 2,
+    }
+
+
+def test_shared_variants_are_found_by_their_settings():
+    plain = load_params(ROOT / "params.yaml").ablations["baseline"].variants[0].training
+    dropped = plain.model_copy(update={"dropout": 0.5})
+    large = plain.model_copy(update={"batch_size": 512})
+
+    def study(**variants):
+        made = [Variant(name=name, seeds=[1], training=training) for name, training in variants.items()]
+        return Study(seeds=[1], variants=made)
+
+    studies = {"baseline": study(usual=plain, large=large), "dropout": study(none=plain, usual=dropped, as_run=large)}
+    assert shared_variants(studies, "dropout") == {"none": "usual", "as_run": "large"}
+    assert shared_variants(studies, "baseline") == {}
+    assert shared_variants({"dropout": studies["dropout"]}, "dropout") == {}
 
 
 def blas_threads(task):

@@ -82,8 +82,9 @@ def calibration_table(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataF
 
 def calibration_error(table: pd.DataFrame) -> float:
     """Expected calibration error: the mean over images of |accuracy - confidence| of their bin (Guo et al. 2017)."""
-    gaps = (table["accuracy"] - table["confidence"]).abs()
-    return float((gaps * table["count"]).sum() / table["count"].sum())
+    full = table[table["count"] > 0]
+    gaps = (full["accuracy"] - full["confidence"]).abs() * full["count"]
+    return float(gaps.sum(skipna=False) / full["count"].sum())  # of a lost network, not a number
 
 
 def top_accuracy(labels: np.ndarray, probabilities: np.ndarray, count: int) -> float:
