@@ -80,6 +80,11 @@ def torch_context(inputs: Inputs) -> dict:
         "further": [told_study(result, half.results, TORCH + result.name) for result in half.further_studies()],
         "compared": compared,
         "margin": comparison_torch.MARGIN,
+        "precision": tables.listed(
+            sorted(
+                {variant.training.precision for result in half.results.values() for variant in result.study.variants}
+            )
+        ),
         "comparison": tables.markdown(comparison_torch.torch_comparison_table(compared), left=2) if compared else None,
         "scores": tables.markdown(scores_table({final: half.final, **{titles[name]: models[name] for name in models}})),
         "perceptrons": tables.markdown(
