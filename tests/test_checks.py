@@ -1,11 +1,14 @@
 """Every check of `make check` finds its fault where one is planted, and none where there is none."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.project import ROOT, Project
+from tests.project import ABLATIONS, ROOT, RUNNING, Project
+from tools import repro
 from tools.canonical import PARAMS, rewritten
 from tools.check import all_faults, left_over, lost_outputs, never_run, not_canonical, out_of_date, wrong_deps
 from tools.imports import dependencies
@@ -148,14 +151,17 @@ def test_unreadable_pipeline_is_one_line(miniature_project: Project, tmp_path: P
 def test_repro_without_cifar10_completes_on_fashion_mnist(reproduced: Project, tmp_path: Path):
     forget_cifar10(reproduced, tmp_path)
     lock = (reproduced.folder / "dvc.lock").read_text()
-    output = reproduced.succeed("python", "-m", "tools.repro")
+    output = reproduced.succeed("python", "-m", "tools.repro", STUDY_JOBS="1")
     assert output.count("CIFAR-10 can't be had here") == 2
     assert output.index("CIFAR-10 can't be had here") < output.index("Running stage 'report'")
     assert output.count("127.0.0.1") >= 3  # the reason: as it came, and in both banners
+    assert RUNNING.findall(output)[1:] == ["train_torch", *ABLATIONS, "report"]  # the first: the download that failed
     assert reproduced.succeed("git", "diff", "--numstat", "params.yaml").split() == ["1", "1", "params.yaml"]
     assert (reproduced.folder / "dvc.lock").read_text() != lock
-    assert "Report: reports/report.md" in output
-    assert "test accuracy" in output
+    for model in ("NumPy network", "PyTorch perceptron", "Convolutional network"):
+        assert f"\n{model}, Fashion-MNIST: test accuracy 0." in output
+    assert output.endswith("Report: reports/report.md\n")
+    assert not list(reproduced.folder.glob("**/*cifar10*"))  # nor were needed
 
     again = reproduced.succeed("python", "-m", "tools.repro")
     assert again.count("not on CIFAR-10") == 2
@@ -163,8 +169,34 @@ def test_repro_without_cifar10_completes_on_fashion_mnist(reproduced: Project, t
 
     reproduced.data = tmp_path / "all"
     reproduced.replace("params.yaml", "dataset: fashion_mnist", "dataset: cifar10")
-    assert "Fashion-MNIST" not in reproduced.succeed("python", "-m", "tools.repro")
+    back = reproduced.succeed("python", "-m", "tools.repro", STUDY_JOBS="1")
+    assert "not on CIFAR-10" not in back
+    for model in ("PyTorch perceptron", "Convolutional network"):
+        assert f"\n{model}, CIFAR-10: test accuracy 0." in back
     assert (reproduced.folder / "dvc.lock").read_text() == lock
+
+
+def test_repro_tells_only_of_the_data_sets_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """A clone holds the committed results of both, whichever its params.yaml asks for."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("train_torch: {dataset: fashion_mnist}")
+    for place, accuracy in {
+        "train_torch/record": 0.7,
+        "train_cnn/fashion_mnist": 0.9,
+        "train_cnn/cifar10": 0.8,
+    }.items():
+        (tmp_path / "reports" / place).mkdir(parents=True)
+        figures = {"validation_accuracy": 0.5, "test_accuracy": accuracy, "epochs": 3}
+        (tmp_path / "reports" / place / "metrics.json").write_text(json.dumps(figures))
+    assert repro.finish(1) == 1
+    assert capsys.readouterr().out == ""
+    assert repro.finish(0) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "PyTorch perceptron, Fashion-MNIST: test accuracy 0.7, validation accuracy 0.5",
+        "Convolutional network, Fashion-MNIST: test accuracy 0.9, validation accuracy 0.5",
+    ]
 
 
 def test_dvc_repro_itself_substitutes_nothing(reproduced: Project, tmp_path: Path):
@@ -185,9 +217,16 @@ def test_repro_substitutes_nothing_for_other_faults(reproduced: Project, tmp_pat
 
 
 def forget_cifar10(project: Project, folder: Path) -> None:
-    """Take CIFAR-10 away from the project, DVC's cache and DATASETS_DIR; `folder`/all keeps all data sets."""
-    shutil.rmtree(project.folder / "data/raw/cifar10")
-    shutil.rmtree(project.folder / ".dvc/cache")
+    """Take CIFAR-10, and all that came of it, away from the project; `folder`/all keeps all data sets.
+
+    DVC's cache keeps what was made of it, so that to go back takes no second training, but not the images.
+    """
+    for path in project.folder.glob("*/*/*cifar10*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    locked = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]
+    for stage in ("download@cifar10", "preprocess@cifar10"):
+        md5 = locked[stage]["outs"][0]["md5"]
+        (project.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
     shutil.copytree(project.data, folder / "all")
     shutil.copytree(project.data, folder / "some", ignore=shutil.ignore_patterns("cifar*"))
     project.data = folder / "some"

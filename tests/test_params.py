@@ -1,5 +1,6 @@
 """params.yaml: every fault a user might leave gives one line with key, value and what is allowed."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,20 @@ import yaml
 
 from stages.common.errors import StudyError
 from stages.common.params import load_params
+from stages.common.sharing import BASELINE, shared_variants
 
 ROOT = Path(__file__).parent.parent
-TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+PARAMS = load_params(ROOT / "params.yaml")
+RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+PUBLISHED = yaml.safe_load((ROOT / "data/published/published_runs.yaml").read_text(encoding="utf-8"))["runs"]
+QUICK = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+# What the published PyTorch runs had in common, where the list of them names nothing else.
+PUBLISHED_TORCH = {
+    **{"activation": "relu", "dropout": 0.0, "dropout_everywhere": False, "batch_norm": False, "outputs": 10},
+    **{"pixels": "unit", "shift": 0, "flip": False, "cutout": 0, "label_smoothing": 0.0, "test_time_flip": False},
+    **{"optimiser": "sgd", "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant", "warmup": 0.0},
+    "patience": None,
+}
 
 
 def load(tmp_path, text):
@@ -20,7 +32,7 @@ def load(tmp_path, text):
 
 def edited(tmp_path, *keys, value):
     """Load params.yaml with one value, reached by `keys`, replaced (or removed, for `...`)."""
-    raw = yaml.safe_load(TEXT)
+    raw = deepcopy(RAW)
     *path, last = keys
     section = raw
     for key in path:
@@ -29,13 +41,16 @@ def edited(tmp_path, *keys, value):
         del section[last]
     else:
         section[last] = value
-    return load(tmp_path, yaml.safe_dump(raw, sort_keys=False))
+    return load(tmp_path, yaml.dump(raw, Dumper=QUICK, sort_keys=False))
 
 
 def test_the_committed_file_is_valid_and_resolved():
-    params = load_params(ROOT / "params.yaml")
+    params = PARAMS
     assert params.train_numpy.lr == params.lr
     assert params.train_numpy.batch_size == params.batch_size
+    assert params.train_torch.record.lr == params.lr
+    assert params.train_torch.record.batch_size == params.train_torch.final.batch_size == params.batch_size
+    assert params.train_torch.final.lr is None  # it has a rate for each phase
     published = params.tune["published_architecture"].variants
     assert [variant.name for variant in published] == list("12345678")
     assert [layer.input_nodes for layer in published[7].training.architecture] == [784, 512, 256, 128, 64, 10]
@@ -44,10 +59,9 @@ def test_the_committed_file_is_valid_and_resolved():
 
 def test_the_published_runs_are_all_there_as_they_were_run():
     """The 22 published NumPy runs, setting by setting, from the list of what was published."""
-    published = yaml.safe_load((ROOT / "data/published/published_runs.yaml").read_text(encoding="utf-8"))["runs"]
-    tune = load_params(ROOT / "params.yaml").tune
+    tune = PARAMS.tune
     count = 0
-    for run in (run for run in published if run["framework"] == "numpy"):
+    for run in (run for run in PUBLISHED if run["framework"] == "numpy"):
         variants = {variant.name: variant.training for variant in tune[f"published_{run['study']}"].variants}
         training, reported = variants[run["variant"]], run["reported"]
         assert [layer.input_nodes for layer in training.architecture] == reported["layers"]
@@ -63,6 +77,55 @@ def test_the_published_runs_are_all_there_as_they_were_run():
         assert not training.reshuffle
         count += 1
     assert count == 22
+
+
+def settings(training):
+    """All that a report tells of a training, not how precisely a computer multiplies; phases whether or not it has any.
+
+    Momentum and weight decay are those of the phases.
+    """
+    others = training.model_dump(exclude={"lr", "epochs", "phases", "momentum", "weight_decay", "precision"})
+    return {**others, "phases": [stretch.model_dump() for stretch in training.stretches]}
+
+
+def published_settings(reported, as_run):
+    """The same of what was published, as run where that differs from what was reported."""
+    told = {**PUBLISHED_TORCH, **reported, **as_run}
+    own = {key: float(told.pop(key)) for key in ("momentum", "weight_decay")}
+    alone = {key: told.pop(key) for key in ("lr", "epochs") if key in told}
+    return {**told, "phases": [{**own, **phase} for phase in told.pop("phases", [alone])]}
+
+
+TORCH_RUNS = [run for run in PUBLISHED if run["framework"] == "torch"]
+
+
+@pytest.mark.parametrize("run", TORCH_RUNS, ids=lambda run: f"{run['study']}-{run['variant']}")
+def test_a_published_torch_run_is_there_as_reported_and_as_run(run):
+    variants = {variant.name: variant for variant in PARAMS.ablations[run["study"]].variants}
+    reported, as_run = run["reported"], run.get("as_run")
+    if (run["study"], run["variant"]) == ("final", "0.01"):
+        reported = {**reported, "weight_decay": 0.0001}  # the report's text says so, its table doesn't
+    assert settings(variants[run["variant"]].training) == published_settings(reported, {})
+    assert len(variants[run["variant"]].seeds) == 5
+    name = f"{run['variant']}_as_run"
+    assert (name in variants) == (as_run is not None)
+    if as_run is not None:
+        assert settings(variants[name].training) == published_settings(reported, as_run)
+        assert len(variants[name].seeds) >= 3
+
+
+def test_all_24_published_torch_runs_are_compared():
+    assert len(TORCH_RUNS) == 24
+
+
+def test_what_an_ablation_shares_with_the_baseline_has_the_seeds_of_the_baseline():
+    studies = PARAMS.ablations
+    baseline = {variant.name: variant.seeds for variant in studies[BASELINE].variants}
+    shared = {name: shared_variants(studies, name) for name in studies}
+    assert sum(map(len, shared.values())) > 10
+    for name, names in shared.items():
+        own = {variant.name: variant.seeds for variant in studies[name].variants}
+        assert {here: own[here] for here in names} == {here: baseline[there] for here, there in names.items()}
 
 
 def test_small_floats_that_yaml_takes_for_strings_are_numbers(tmp_path):
@@ -108,6 +171,30 @@ def test_small_floats_that_yaml_takes_for_strings_are_numbers(tmp_path):
         (["tune", "learning_rate", "variants", 0], {"rate": 2}, "tune.learning_rate.variants.0.rate is no known key"),
         (["tune", "learning_rate", "variants", 0], 0.5, "tune.learning_rate.variants.0 = 0.5: a mapping"),
         (["tune", "learning_rate", "variants", 0], {"protocol": "published"}, "all variants of a study follow one"),
+        (["train_torch", "record", "lr"], 0.1, "train_torch.record.lr is set at top level: remove it there"),
+        (["train_torch", "final", "lr"], 0.1, "train_torch.final: lr belongs to a training without phases"),
+        (["train_torch", "final", "epochs"], 3, "train_torch.final: epochs belongs to a training without phases"),
+        (["train_torch", "final", "phases"], None, "train_torch.final: lr belongs to a training without phases"),
+        (["train_torch", "record", "epochs"], None, "train_torch.record: epochs belongs to a training without phases"),
+        (["train_torch", "final", "phases"], [], "train_torch.final.phases = []: List should have at least 1 item"),
+        (["train_torch", "final", "phases", 0, "rate"], 1, "train_torch.final.phases.0.rate is no known key"),
+        (["train_torch", "final", "phases", 0, "lr"], 0, "train_torch.final.phases.0.lr = 0: should be greater than 0"),
+        (["train_torch", "record", "momentum"], 0.9, "momentum belongs to sgd, momentum, nesterov; with adamw set"),
+        (["train_torch", "final", "phases", 0, "momentum"], 1, "phases.0.momentum = 1: should be less than 1"),
+        (["train_torch", "record", "hidden"], [], "train_torch.record.hidden = []: List should have at least 1 item"),
+        (["train_torch", "third"], {}, "train_torch.third is no known key"),
+        (["train_cnn", "cifar10", "momentum"], 0.0, "train_cnn.cifar10: nesterov needs a momentum above 0"),
+        (["train_cnn", "cifar10", "seed"], ..., "train_cnn.cifar10.seed is missing"),
+        (["train_cnn", "mnist"], {}, "train_cnn.mnist = 'mnist': should be 'fashion_mnist' or 'cifar10'"),
+        (["ablations", "dropout", "base"], "fast", "ablations.dropout.base = 'fast': choose from published"),
+        (
+            ["ablations", "dropout", "variants", 1, "seeds"],
+            [1, 1],
+            "ablations.dropout: seeds must differ, but 1 occurs",
+        ),
+        (["ablations", "dropout", "variants", 1, "seeds"], [], "ablations.dropout.variants.1.seeds = []: List should"),
+        (["ablations", "dropout", "variants", 1], {"name": "x", "optimiser": "adam", "momentum": 0.9}, "with adam set"),
+        (["ablations", "dropout", "variants", 1], {"architecture": "appendix_1"}, "1.architecture is no known key"),
         (["tune"], [], "tune = []: a mapping of keys to values is needed"),
         (["tune", "a.b"], {"base": "corrected", "seeds": [1], "variants": [{"lr": 1}]}, "tune.a.b"),
     ],
@@ -133,6 +220,5 @@ def test_a_missing_file_names_itself(tmp_path):
 
 
 def test_parameters_are_frozen():
-    params = load_params(ROOT / "params.yaml")
     with pytest.raises(ValueError, match="frozen"):
-        params.train_numpy.lr = 3
+        PARAMS.train_numpy.lr = 3

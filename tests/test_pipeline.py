@@ -2,15 +2,16 @@
 
 import csv
 import json
-import re
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
+from dvc.utils.hydra import apply_overrides
 
-from tests.project import DIVERGING, Project
+from stages.common.params import load_params
+from stages.common.sharing import shared_variants
+from tests.project import ABLATIONS, BASELINE, DIVERGING, RUNNING, SHARING, Project
 from tools.pipeline import declared_stages, locked_outputs
-
-RUNNING = re.compile(r"^Running stage '(.+)'", re.MULTILINE)
 
 
 def refuse(constant: str) -> None:
@@ -43,6 +44,17 @@ def test_diverged_run_is_recorded_and_fails_nothing(reproduced_project: Project)
     assert "ok" in statuses
 
 
+def test_ablations_train_nothing_that_the_baseline_has(reproduced_project: Project):
+    studies = load_params(reproduced_project.folder / "params.yaml").ablations
+    shared = shared_variants(studies, SHARING)
+    assert shared == {"1": "constant", "1_as_run": "batch_256"}
+    path = reproduced_project.folder / "reports/ablations" / SHARING / "runs.csv"
+    rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+    wanted = [(variant.name, f"{seed}") for variant, seed in studies[SHARING].tasks if variant.name not in shared]
+    assert [(row["variant"], row["seed"]) for row in rows] == wanted
+    assert len({len(variant.seeds) for variant in studies[SHARING].variants}) > 1  # some have seeds of their own
+
+
 def test_second_repro_runs_nothing(reproduced_project: Project):
     before = reproduced_project.files()
     assert RUNNING.findall(reproduced_project.dvc("repro")) == []
@@ -59,16 +71,53 @@ def test_forced_study_is_byte_identical_with_any_number_of_jobs(reproduced: Proj
     assert reproduced.files() == before
 
 
+def test_forced_ablation_is_byte_identical_with_any_number_of_jobs(reproduced: Project):
+    before, stage = reproduced.files(), f"ablations@{SHARING}"  # made with one job, and one thread
+    output = reproduced.dvc("repro", "--force", "--single-item", stage, STUDY_JOBS="2", OMP_NUM_THREADS="2")
+    assert RUNNING.findall(output) == [stage]
+    assert reproduced.files() == before
+
+
 def test_experiment_changes_one_line_and_can_be_compared(reproduced: Project):
-    output = reproduced.dvc("exp", "run", "train_numpy", "-S", "lr=0.01")
-    assert RUNNING.findall(output) == ["train_numpy"]
-    assert reproduced.succeed("git", "diff", "--numstat", "params.yaml").split() == ["1", "1", "params.yaml"]
-    changed = reproduced.succeed("git", "diff", "--name-only").split()
-    assert {str(Path(name).parent) for name in changed} == {".", "reports/train_numpy"}
+    experiment(reproduced, "train_numpy", "lr=0.01", "reports/train_numpy")
     assert "test_accuracy" in reproduced.dvc("metrics", "diff")
     assert "lr" in reproduced.dvc("params", "diff")
     reproduced.dvc("plots", "diff")
     assert "0.01" in reproduced.dvc("exp", "show", "--csv")
+
+
+def test_experiment_with_one_of_two_networks_leaves_the_other_as_it_was(reproduced: Project):
+    experiment(reproduced, "train_torch", "train_torch.record.dropout=0.3", "reports/train_torch/record")
+
+
+def experiment(project: Project, stage: str, setting: str, written: str) -> None:
+    """Run a stage with another setting; nothing else may run, no results but those in `written` change."""
+    output = project.dvc("exp", "run", stage, "-S", setting)
+    assert RUNNING.findall(output) == [stage]
+    assert project.succeed("git", "diff", "--numstat", "params.yaml").split() == ["1", "1", "params.yaml"]
+    changed = project.succeed("git", "diff", "--name-only").split()
+    assert {str(Path(name).parent) for name in changed} == {".", written}
+
+
+@pytest.mark.parametrize(
+    ("settings", "stale"),
+    [
+        (["lr=0.2"], {"train_numpy", "train_torch"}),
+        (["train_torch.dataset=fashion_mnist"], {"train_torch", *ABLATIONS}),
+        ([f"ablations.{BASELINE}.seeds.0=7"], {*ABLATIONS}),  # they share its variants
+        (
+            [f"ablations.{SHARING}.seeds.0=7", "train_cnn.cifar10.lr=0.1", f"tune.{DIVERGING}.seeds.0=7"],
+            {f"ablations@{SHARING}", "train_cnn@cifar10", f"tune@{DIVERGING}"},
+        ),
+    ],
+)
+def test_a_setting_reruns_the_stages_that_it_decides_and_no_others(
+    reproduced: Project, monkeypatch: pytest.MonkeyPatch, settings: list[str], stale: set[str]
+):
+    monkeypatch.chdir(reproduced.folder)  # DVC names stages as seen from here
+    apply_overrides(Path("params.yaml"), settings)
+    with Repo() as repo:
+        assert set(repo.status()) - {"report"} == stale  # the report may well show the setting
 
 
 @pytest.mark.parametrize(("value", "complaint"), [("-1", "lr = -1"), ("fast", "lr = 'fast'")])

@@ -1,15 +1,25 @@
-"""The templates of `dvc plots` draw: each is filled by DVC's own code and compiled by Vega-Lite."""
+"""`dvc plots` draws every result: dvc.yaml lists them all, and each template, filled by DVC, compiles by Vega-Lite."""
 
+import html
 import itertools
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 import vl_convert
+import yaml
 from dvc_render.vega import VegaRenderer
 
-TEMPLATES = Path(__file__).parent.parent / ".dvc/plots"
+from stages.common.params import load_params
+from stages.common.sharing import shared_variants
+from tests.project import BASELINE, ROOT, SHARING, Project
+
+TEMPLATES = ROOT / ".dvc/plots"
+PLOTS = {
+    name: plot
+    for entry in yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    for name, plot in entry.items()
+}
 REVISIONS = ("workspace", "HEAD")
 VEGA_LITE = "5.20"  # the page that DVC writes loads a version 5
 
@@ -41,10 +51,17 @@ def confusion_rows() -> list[dict[str, Any]]:
     ]
 
 
+def calibration_rows() -> list[dict[str, Any]]:
+    """The second bin is empty."""
+    bins = ({"confidence": "0.3", "accuracy": "0.2", "count": "9"}, {"confidence": "", "accuracy": "", "count": "0"})
+    return [{"rev": rev, **row} for rev, row in itertools.product(REVISIONS, bins)]
+
+
 CASES = {
     "study": (study_rows(), "epoch", "loss"),
     "record": (record_rows(), "epoch", "loss"),
     "confusion_counts": (confusion_rows(), "predicted", "label"),
+    "calibration": (calibration_rows(), "confidence", "accuracy"),
 }
 
 
@@ -75,3 +92,68 @@ def test_a_filled_template_draws_title_labels_and_revisions(name):
 def test_a_study_draws_a_line_for_each_variant_and_revision():
     drawing = vl_convert.vegalite_to_svg(fill("study"), vl_version=VEGA_LITE)
     assert drawing.count('aria-roledescription="line mark"') == 4
+
+
+def test_an_empty_bin_of_confidence_is_not_drawn():
+    drawing = vl_convert.vegalite_to_svg(fill("calibration"), vl_version=VEGA_LITE)
+    assert drawing.count('aria-roledescription="point"') == len(REVISIONS)
+
+
+def wanted_plots() -> dict[str, tuple[str, dict[str, str]]]:
+    """By params.yaml, the plots that there should be: template, and column of each file."""
+    params = load_params(ROOT / "params.yaml")
+    plots = {}
+    for figure in ("accuracy", "loss"):
+        for name, study in params.tune.items():
+            split = "test" if study.variants[0].training.protocol == "published" else "validation"
+            plots[f"{name}_{figure}"] = "study", {f"reports/tune/{name}/history.csv": f"{split}_{figure}"}
+        for name in params.ablations:
+            files = {f"reports/ablations/{place}/history.csv": f"validation_{figure}" for place in (name, BASELINE)}
+            plots[f"ablation_{name}_{figure}"] = "study", files
+    records = {"record": "train_numpy", "torch_final": "train_torch/final", "torch_record": "train_torch/record"}
+    for name, folder in (records | {f"cnn_{name}": f"train_cnn/{name}" for name in params.train_cnn}).items():
+        for figure in ("accuracy", "loss"):
+            plots[f"{name}_{figure}"] = "record", {f"reports/{folder}/history.csv": f"validation_{figure}"}
+        prefix = "" if name == "record" else f"{name}_"
+        plots[f"{prefix}confusion"] = "confusion_counts", {f"reports/{folder}/confusion.csv": "label"}
+        plots[f"{prefix}calibration"] = "calibration", {f"reports/{folder}/calibration.csv": "accuracy"}
+    return plots
+
+
+def test_every_result_of_params_has_its_plots_and_no_other_is_plotted():
+    assert {name: (plot["template"], plot["y"]) for name, plot in PLOTS.items()} == wanted_plots()
+
+
+@pytest.fixture(scope="module")
+def shown(reproduced_project: Project) -> dict[str, Any]:
+    """What `dvc plots show` makes of the miniature's results: `data`, each plot's specification, and `errors`."""
+    output = reproduced_project.dvc("plots", "show", "--json")
+    return json.loads(output[output.index("{") : output.rindex("}") + 1])
+
+
+def test_dvc_draws_every_plot_under_its_title(shown: dict[str, Any]):
+    assert set(shown["data"]) == set(PLOTS)
+    for name, (plot,) in shown["data"].items():
+        drawing = vl_convert.vegalite_to_svg(plot["content"], vl_version=VEGA_LITE)
+        assert html.escape(PLOTS[name]["title"], quote=False) in drawing
+        assert "workspace" in drawing
+
+
+def test_dvc_misses_only_the_results_that_the_miniature_leaves_out(shown: dict[str, Any], reproduced_project: Project):
+    there = load_params(reproduced_project.folder / "params.yaml").ablations
+    left_out = [name for name in load_params(ROOT / "params.yaml").ablations if name not in there]
+    missed = {error["source"] for error in shown.get("errors", [])}
+    assert missed == {f"reports/ablations/{name}/history.csv" for name in left_out}
+
+
+def test_an_ablation_is_drawn_with_its_baseline(shown: dict[str, Any], reproduced_project: Project):
+    """Beside what it trained itself, the variants that it may share, named as the baseline's; others would mislead."""
+    studies = load_params(reproduced_project.folder / "params.yaml").ablations
+    ((plot,), (alone,)) = (shown["data"][f"ablation_{name}_accuracy"] for name in (SHARING, BASELINE))
+    drawing, baseline = (vl_convert.vegalite_to_svg(each["content"], vl_version=VEGA_LITE) for each in (plot, alone))
+    own = {variant.name for variant in studies[SHARING].variants} - set(shared_variants(studies, SHARING))
+    for name in (*own, "baseline: constant", "baseline: batch_256"):
+        assert f">{name}</text>" in drawing
+    assert drawing.count('aria-roledescription="line mark"') == len(own) + 2
+    for variant in studies[BASELINE].variants:
+        assert f">{variant.name}</text>" in baseline

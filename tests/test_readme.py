@@ -11,11 +11,13 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_its_headline_figures_are_those_of_the_results():
-    metrics = json.loads((ROOT / "reports/train_numpy/metrics.json").read_text(encoding="utf-8"))
+    records = ("train_numpy", "train_torch/record", "train_cnn/fashion_mnist", "train_cnn/cifar10")
     runs = pd.read_csv(ROOT / "reports/tune/published_architecture/runs.csv", dtype={"variant": str})
     reproduced = runs.set_index("variant").loc["8", "final_accuracy"]
     table = [line for line in README.splitlines() if line.startswith("|")]
-    assert any(f"**{metrics['test_accuracy']:.4f}**" in line for line in table)
+    for record in records:
+        metrics = json.loads((ROOT / "reports" / record / "metrics.json").read_text(encoding="utf-8"))
+        assert any(f"**{metrics['test_accuracy']:.4f}**" in line for line in table), record
     assert any(f"| {reproduced:.4f} |" in line for line in table)
 
 
@@ -36,3 +38,8 @@ def test_its_reading_order_covers_the_network():
     modules = {path.name for path in (ROOT / "stages/numpy_net").glob("*.py")} - {"__init__.py"}
     named = set(re.findall(r"stages/numpy_net/(\w+\.py)", README))
     assert modules - named == {"buffers.py", "choices.py"}  # plumbing, opened when it is met
+
+
+def test_its_reading_order_covers_the_networks_in_pytorch():
+    modules = {path.name for path in (ROOT / "stages/torch_net").glob("*.py")}
+    assert modules == set(re.findall(r"stages/torch_net/(\w+\.py)", README))

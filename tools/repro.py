@@ -20,7 +20,9 @@ PARAMS = Path("params.yaml")
 WANTED, SUBSTITUTE = "cifar10", "fashion_mnist"
 RAW = Path("data/raw") / WANTED
 REPORT = Path("reports/report.md")
-METRICS = Path("reports/train_numpy/metrics.json")
+RESULTS = Path("reports")
+TITLES = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+HEADLINE = ("test_accuracy", "validation_accuracy")
 # What stages.download says of every place that failed, and in the end.
 REASON, VERDICT = f"{WANTED} (", f"error: no place served {WANTED} "
 RULE = "=" * 88
@@ -107,13 +109,23 @@ def finish(status: int) -> int:
     """Say where the report is and what it comes down to; hand the status on."""
     if status != 0:
         return status
-    if METRICS.exists():
-        figures = json.loads(METRICS.read_text(encoding="utf-8"))
-        told = [f"{name.replace('_', ' ')} {value}" for name, value in figures.items()]
-        print(f"NumPy network, model of record: {', '.join(told)}")
+    for title, folder in models_of_record():
+        metrics = RESULTS / folder / "metrics.json"
+        if metrics.exists():
+            figures = json.loads(metrics.read_text(encoding="utf-8"))
+            told = [f"{name.replace('_', ' ')} {figures[name]}" for name in HEADLINE if name in figures]
+            print(f"{title}: {', '.join(told)}")
     if REPORT.exists():
         print(f"Report: {REPORT}")
     return status
+
+
+def models_of_record() -> list[tuple[str, str]]:
+    """Titles, and folders below reports/; only of the data sets asked for, as others may have left results too."""
+    chosen = data_set()
+    models = [("NumPy network", SUBSTITUTE, "train_numpy"), ("PyTorch perceptron", chosen, "train_torch/record")]
+    models += [("Convolutional network", name, f"train_cnn/{name}") for name in TITLES if name in (SUBSTITUTE, chosen)]
+    return [(f"{title}, {TITLES.get(name, name)}", folder) for title, name, folder in models]
 
 
 def stop_if_interrupted() -> None:
