@@ -68,7 +68,8 @@ def compare_torch(published: Published, results: Mapping[str, Result]) -> TorchC
 def seeds_of(result: Result | None, variant: str) -> pd.DataFrame:
     """The runs of one variant; an empty table where params.yaml doesn't list it."""
     if result is None:
-        return pd.DataFrame({"final_accuracy": [], "final_loss": [], "test_accuracy": [], "test_loss": []}, dtype=float)
+        figures = ("final_accuracy", "final_loss", "test_accuracy", "test_loss")
+        return pd.DataFrame({"seed": [], **{figure: [] for figure in figures}}, dtype=float)
     return result.runs_of(variant)
 
 

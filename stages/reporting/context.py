@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 
 from stages.common.params import Params
-from stages.reporting import clipping, comparison, comparison_torch, naming, provenance, selection, tables
+from stages.reporting import comparison, comparison_torch, counterparts, naming, provenance, selection, tables
+from stages.reporting.alt_text import counterparts_text, history_text, record_texts, study_text, sweep_text
+from stages.reporting.cards import card_path
+from stages.reporting.context_findings import findings_context, stuck_context
+from stages.reporting.findings import Findings
 from stages.reporting.halves import PUBLISHED_ON, Inputs
 from stages.reporting.headline import NUMPY_CLAIM, headline_table
 from stages.reporting.record import Record, class_table, scores_table
-from stages.reporting.settings import Training, common_settings, settings_table
+from stages.reporting.settings import common_settings, settings_table, training_of
 from stages.reporting.studies import Result, summary_table
 from stages.reporting.sweeps import Sweep, sweep_table
 
@@ -24,7 +28,7 @@ def percent(share: float | None) -> str:
     return f"{tables.number(None if share is None else 100 * share, 2)} %"
 
 
-def context(inputs: Inputs) -> dict:
+def context(inputs: Inputs, findings: Findings) -> dict:
     """What the template may name."""
     params, both = inputs.params, {"NumPy": inputs.numpy.results, "PyTorch": inputs.torch.results}
     return {
@@ -33,6 +37,7 @@ def context(inputs: Inputs) -> dict:
         "percent": percent,
         "listed": tables.listed,
         "figure_of": record_figure,
+        "card_of": card_path,
         "headline": tables.markdown(headline_table(inputs), left=2),
         "claim": NUMPY_CLAIM,
         "data": tables.markdown(inputs.data, left=2),
@@ -42,6 +47,8 @@ def context(inputs: Inputs) -> dict:
         "records": {name: told_record(params, name, record) for name, record in inputs.records.items()},
         "numpy": numpy_context(inputs),
         "torch": torch_context(inputs),
+        "found": findings_context(findings),
+        "stuck": stuck_context(inputs, findings),
     }
 
 
@@ -90,16 +97,10 @@ def torch_context(inputs: Inputs) -> dict:
         "perceptrons": tables.markdown(
             settings_table({final: params.train_torch.final, titles["torch"]: params.train_torch.record})
         ),
+        "final_alt": history_text(half.final),
         "networks": tables.markdown(settings_table({titles[name]: training_of(params, name) for name in networks})),
         "reached": tables.listed(reached),
     }
-
-
-def training_of(params: Params, record: str) -> Training:
-    """The settings of a model of record, by the name that its figures have."""
-    if record == "numpy":
-        return params.train_numpy
-    return params.train_torch.record if record == "torch" else params.train_cnn[record.removeprefix("cnn_")]
 
 
 def told_sweep(sweep: Sweep, figure: str) -> dict:
@@ -107,8 +108,7 @@ def told_sweep(sweep: Sweep, figure: str) -> dict:
     return {
         "figure": figure,
         "title": sweep.title,
-        "columns": list(sweep.columns),
-        "split": sweep.split,
+        "alt": sweep_text(sweep),
         "settings": sweep.settings,
         "otherwise": sweep.otherwise,
         "table": tables.markdown(sweep_table(sweep)),
@@ -117,16 +117,17 @@ def told_sweep(sweep: Sweep, figure: str) -> dict:
 
 def told_study(result: Result, results: Mapping[str, Result], figure: str) -> dict:
     """A study beyond the published ones. `results`: all of its half, among which clipped runs have counterparts."""
-    clips = clipping.is_clipping(result)
-    table = clipping.clipping_table(clipping.arms(result, results)) if clips else summary_table(result)
+    changes = counterparts.has_counterparts(result)
+    arms = counterparts.arms(result, results) if changes else None
+    table = counterparts.arms_table(arms) if changes else summary_table(result)
     return {
         "figure": figure,
         "title": naming.title(result.name),
-        "clips": clips,
-        "split": result.split,
+        "alt": counterparts_text(arms) if changes else study_text(result),
+        "changes": changes,
         "seeds": naming.seeds_name(result.seeds),
         "settings": common_settings(variant.training for variant in result.study.variants),
-        "table": tables.markdown(table, left=2 if clips else 1),
+        "table": tables.markdown(table, left=2 if changes else 1),
     }
 
 
@@ -135,6 +136,7 @@ def told_record(params: Params, name: str, record: Record) -> dict:
     return {
         "name": name,
         "title": naming.record_title(name),
+        "alts": record_texts(record),
         "data_set": naming.DATA_SETS[record.dataset],
         "metrics": record.metrics,
         "epochs": len(record.history),

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from stages.reporting.colours import WEIGHTS_MAP
 from stages.reporting.style import new_figure
 
 COLUMNS = 8
@@ -13,7 +14,7 @@ def draw_weights(weights: np.ndarray) -> Figure:
     """Pictures of (n, height, width, channels), all on one scale around zero; of three channels in their colours."""
     rows = -(-len(weights) // COLUMNS)
     colours = weights.shape[-1] == 3
-    figure = new_figure((1.03 if colours else 0.87) * rows, width=8.2)  # beside colours there is no bar
+    figure = new_figure((0.9 if colours else 0.76) * rows)  # beside colours there is no bar
     grid = figure.subplots(rows, COLUMNS, squeeze=False)
     limit = max(float(np.quantile(np.abs(weights), 0.998)), 1e-6)
     for axes in grid.flat:
@@ -22,7 +23,7 @@ def draw_weights(weights: np.ndarray) -> Figure:
         if colours:
             axes.imshow(coloured(picture, limit))
         else:
-            image = axes.imshow(picture.mean(axis=-1), cmap="RdBu_r", vmin=-limit, vmax=limit)
+            image = axes.imshow(picture.mean(axis=-1), cmap=WEIGHTS_MAP, vmin=-limit, vmax=limit)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
     if not colours:
         figure.colorbar(image, ax=grid, shrink=0.5, label="weight", extend="both")

@@ -1,4 +1,4 @@
-"""What the first layer of a network looks for: its weights, each unit's or filter's as a picture."""
+"""What the report takes from the file of a network: the weights of its first layer as pictures, and how many it has."""
 
 import zipfile
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from stages.reporting.inputs import damaged, missing
 # The arrays that hold the first layer's weights: (inputs, units), (units, inputs) and
 # (filters, channels, height, width), where inputs are height * width * channels, in this order.
 NUMPY_KEY, MLP_KEY, CNN_KEY = "weights_1", "layers.0.weight", "stem.weight"
+MEASURED = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def read_first_layer(path: Path, shape: Sequence[int]) -> np.ndarray:
@@ -41,6 +42,14 @@ def from_safetensors(path: Path, shape: Sequence[int]) -> np.ndarray:
     if CNN_KEY in arrays:
         return arrays[CNN_KEY].transpose(0, 2, 3, 1)
     return arrays[MLP_KEY].reshape(-1, *shape)
+
+
+def count_weights(path: Path) -> int:
+    """How many numbers were trained. The statistics that batch norm keeps are measured, not trained."""
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return sum(arrays[name].size for name in arrays.files)
+    return sum(array.size for name, array in load_file(path).items() if not name.endswith(MEASURED))
 
 
 def largest(weights: np.ndarray, count: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from stages.common.numpy_params import Layer, NumpyTraining
 from stages.common.torch_params import TorchTraining
 from stages.reporting.tables import listed
 
-NOT_CLIPPED = "not clipped"
+AS_PUBLISHED = "as published"
 AS_RUN = "_as_run"  # what a variant's name ends on that does what the published code did, not what the report says
 DATA_SETS = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 TITLES = {"final": "Final models"}  # where the name of a study doesn't do as a heading
@@ -81,11 +81,13 @@ def regularisation_name(training: NumpyTraining | TorchTraining) -> str:
     return ", ".join(kinds) or "none"
 
 
-def clipping_name(training: NumpyTraining) -> str:
-    """How gradients are clipped."""
+def change_name(training: NumpyTraining) -> str:
+    """What a training of the published network changes: how gradients are clipped, or the objective."""
     kinds = [
         f"{what} to {value:g}"
         for what, value in (("norm", training.clip_norm), ("value", training.clip_value))
         if value is not None
     ]
-    return " and ".join(kinds) or NOT_CLIPPED
+    if training.objective != "published":
+        kinds.append(training.objective.replace("_", "-"))
+    return " and ".join(kinds) or AS_PUBLISHED

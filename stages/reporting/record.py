@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stages.common.datasets import read_split
-from stages.reporting.first_layer import largest, read_first_layer
+from stages.reporting.first_layer import count_weights, largest, read_first_layer
 from stages.reporting.inputs import damaged, read_record, read_table
 from stages.reporting.naming import DATA_SETS
 from stages.reporting.tables import NOTHING, number
@@ -34,7 +34,8 @@ class Record(Scores):
 
     `confusion`: counts, row = true class; `calibration`: low, high, count, confidence, accuracy of each bin;
     `mistakes`: index, label, predicted, confidence, and `pictures` of them, uint8 (n, height, width, channels);
-    `weights`: those of the first layer's `units` with the largest norm, (n, height, width, channels).
+    `weights`: those of the first layer's `units` with the largest norm, (n, height, width, channels);
+    `parameters`: how many numbers were trained in all.
     """
 
     confusion: pd.DataFrame
@@ -44,6 +45,7 @@ class Record(Scores):
     pictures: np.ndarray
     weights: np.ndarray
     units: int
+    parameters: int
 
 
 def read_scores(reports: Path, dataset: str, protocol: str) -> Scores:
@@ -74,6 +76,7 @@ def read_model(reports: Path, model: Path, prepared: Path, protocol: str) -> Rec
         pictures=images[mistakes["index"].to_numpy(int)],
         weights=largest(weights, UNITS),
         units=len(weights),
+        parameters=count_weights(model),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from stages.common.numpy_params import NumpyTraining
+from stages.common.params import Params
 from stages.common.torch_params import CnnTraining, MlpTraining, TorchTraining
 from stages.reporting.naming import layers_name
 from stages.reporting.tables import NOTHING, listed
@@ -17,6 +18,13 @@ TOLD = (
     *("lr", "phases", "batch_size", "epochs"),
 )
 NAMES = {"lr": "learning rate", "hidden": "hidden layers"}
+
+
+def training_of(params: Params, record: str) -> Training:
+    """The settings of a model of record, by the name that its figures have."""
+    if record == "numpy":
+        return params.train_numpy
+    return params.train_torch.record if record == "torch" else params.train_cnn[record.removeprefix("cnn_")]
 
 
 def phases_of(training: TorchTraining) -> list[dict[str, Any]]:
@@ -79,11 +87,15 @@ def otherwise(runs: pd.DataFrame) -> list[str]:
     return [f"`{variant}`: {text}" for variant, text in texts.items()]
 
 
-def settings_table(models: Mapping[str, MlpTraining | CnnTraining]) -> pd.DataFrame:
+def settings_table(models: Mapping[str, Training]) -> pd.DataFrame:
     """A row a setting, a column a model of one kind, by its title; ready to print. What none has is left out."""
     settings = {}
     for title, training in models.items():
-        values = training.model_dump() | {"phases": phases_of(training) if training.phases else None}
+        values = training.model_dump()
+        if values.get("phases"):
+            values["phases"] = phases_of(training)
+        if "architecture" in values:
+            values["architecture"] = layers_name(training.architecture)
         settings[title] = {key: value_text(value) for key, value in values.items()}
     keys = dict.fromkeys(key for texts in settings.values() for key in texts)
     rows = [

@@ -68,6 +68,14 @@ class Result(Curves):
         return [variant.name for variant in self.study.variants]
 
     @property
+    def seeds_pair(self) -> bool:
+        """Whether equal seeds mean equal random numbers in all variants: so it is with the published code's generator,
+
+        under whose protocol the test images are scored; elsewhere every run has generators of its own.
+        """
+        return self.split == "test"
+
+    @property
     def seeds(self) -> list[list[int]]:
         """The seeds that the variants were trained with: one list, or several where they differ."""
         lists = [sorted(self.runs_of(variant)["seed"]) for variant in self.variants]
@@ -89,7 +97,17 @@ def read_result(root: Path, section: str, name: str, study: Study, shared: Colle
     history = read_table(
         folder / "history.csv", ("variant", "seed", "epoch", "train_loss", *scored), text=("variant",)
     ).rename(columns=scored)
-    return Result(split, history, runs, name, study)
+    return Result(split, history, with_ends(runs, history), name, study)
+
+
+def with_ends(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """Runs with the figures that their history ends on: tables, curves and verdicts then speak of the same numbers."""
+    epochs = history.groupby(["variant", "seed"], sort=False)
+    ends = epochs.tail(1).set_index(["variant", "seed"])
+    figures = pd.DataFrame(
+        {"final_loss": ends["loss"], "final_accuracy": ends["accuracy"], "best_accuracy": epochs["accuracy"].max()}
+    )
+    return runs.drop(columns=list(figures)).merge(figures.reset_index(), on=["variant", "seed"], how="left")
 
 
 def read_sharing(root: Path, section: str, studies: Mapping[str, Study]) -> dict[str, Result]:

@@ -9,22 +9,18 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from stages.reporting.naming import AS_RUN, as_run_name, is_number, label, title
+from stages.common.sharing import BASELINE
+from stages.reporting.looks import is_ordered, looks_of, value_of
+from stages.reporting.naming import AS_RUN, as_run_name, label, title
 from stages.reporting.published import Published
 from stages.reporting.settings import common_settings, otherwise
 from stages.reporting.studies import Curves, Result, diverged_count
-from stages.reporting.style import distinct_looks, ordered_looks
 from stages.reporting.tables import NOTHING, mean_and_sd
 
 NUMPY_STUDIES = ("learning_rate", "batch_size", "architecture")
 TORCH_STUDIES = (
     *("baseline", "dropout", "weight_decay", "hidden_layers", "hidden_nodes"),
     *("epochs", "batch_size", "optimiser", "learning_rate", "final"),
-)
-# Studies of a quantity, whose variants have an order; the others' only have names, even where these are numbers.
-QUANTITIES = (
-    *("learning_rate", "batch_size", "dropout", "weight_decay"),
-    *("hidden_layers", "hidden_nodes", "epochs"),
 )
 # The columns of figures and tables.
 PUBLISHED, REPRODUCED, CORRECTED, RUN, REPORTED = "published", "reproduced", "corrected", "as run", "as reported"
@@ -35,15 +31,17 @@ class Sweep:
     """A published study. `columns`, the published one first, are None where params.yaml lacks what they need.
 
     Their variants are called by labels, which mean the same in all of them; `looks` has each label's colour and line,
-    and `ordered` says whether labels are values of a quantity. `ends` is the column of runs.csv by which the ends of
-    trainings compare, `split` the images it is measured on. `settings`: what the variants of a column have in common;
-    `otherwise`: what the published code did otherwise than reported.
+    and `ordered` says whether labels are values of a quantity; `baseline` is the label, if any, of what all studies
+    depart from. `ends` is the column of runs.csv by which the ends of trainings compare, `split` the images it is
+    measured on. `settings`: what the variants of a column have in common; `otherwise`: what the published code did
+    otherwise than reported.
     """
 
     name: str
     columns: dict[str, Curves | None]
     looks: dict[str, dict]
     ordered: bool
+    baseline: str | None
     ends: str
     split: str
     settings: dict[str, str]
@@ -64,7 +62,7 @@ def numpy_sweep(name: str, published: Published, results: Mapping[str, Result]) 
         columns[column] = labelled(result) if result else None
         if result:
             settings[column] = common_settings(variant.training for variant in result.study.variants)
-    return build_sweep(name, columns, "test_accuracy", published.split, settings, [])
+    return build_sweep(name, columns, None, "test_accuracy", published.split, settings, [])
 
 
 def torch_sweep(name: str, published: Published, results: Mapping[str, Result], *, comparable: bool) -> Sweep:
@@ -85,7 +83,19 @@ def torch_sweep(name: str, published: Published, results: Mapping[str, Result], 
         columns[column] = result.select(found) if found else None
         if found:
             settings[column] = common_settings(trainings[variant] for variant in found.values())
-    return build_sweep(name, columns, "final_accuracy", published.split, settings, otherwise(runs))
+    baseline = baseline_label(name, results)
+    return build_sweep(name, columns, baseline, "final_accuracy", published.split, settings, otherwise(runs))
+
+
+def baseline_label(name: str, results: Mapping[str, Result]) -> str | None:
+    """The variant of study `name` that is the baseline: of the variants of that study, the one listed most."""
+    if name not in results or BASELINE not in results:
+        return None
+    listed = [variant.training for result in results.values() for variant in result.study.variants]
+    counts = [(listed.count(variant.training), variant.training) for variant in results[BASELINE].study.variants]
+    _, training = max(counts, key=lambda counted: counted[0])
+    own = [variant.name for variant in results[name].study.variants if variant.training == training]
+    return label(own[0].removesuffix(AS_RUN)) if own else None
 
 
 def labelled(curves: Curves) -> Curves:
@@ -96,6 +106,7 @@ def labelled(curves: Curves) -> Curves:
 def build_sweep(
     name: str,
     columns: dict[str, Curves | None],
+    baseline: str | None,
     ends: str,
     split: str,
     settings: dict[str, str],
@@ -103,11 +114,11 @@ def build_sweep(
 ) -> Sweep:
     """Put the labels of all columns in order and give each one look."""
     labels = list(dict.fromkeys(variant for curves in columns.values() if curves for variant in curves.variants))
-    ordered = name in QUANTITIES and all(is_number(text) for text in labels)
+    ordered = is_ordered(name, labels)
     if ordered:
-        labels.sort(key=float)
-    looks = ordered_looks(labels) if ordered else distinct_looks(labels)
-    return Sweep(name, columns, looks, ordered, ends, split, settings, differences)
+        labels.sort(key=value_of)
+    looks = looks_of(name, labels, baseline)
+    return Sweep(name, columns, looks, ordered, baseline, ends, split, settings, differences)
 
 
 def sweep_table(sweep: Sweep) -> pd.DataFrame:

@@ -30,6 +30,20 @@ def mean_and_sd(values: Iterable[float], digits: int = 4) -> str:
     return mean if len(finite) == 1 else f"{mean} ± {number(finite.std(ddof=1), digits)}"
 
 
+def interval(low: float, high: float, digits: int = 4, *, sign: bool = False) -> str:
+    """`[low, high]`; a dash where there is none."""
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return NOTHING
+    write = signed if sign else number
+    return f"[{write(low, digits)}, {write(high, digits)}]"
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """A table as CSV, six significant digits; what is no number is an empty cell."""
+    finite = table.replace([np.inf, -np.inf], np.nan)
+    return finite.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
 def listed(words: Sequence[object]) -> str:
     """Words as a sentence lists them: `1, 2 and 3`."""
     texts = [str(word) for word in words]
