@@ -7,12 +7,14 @@ VENV := .venv
 # A copy of the requirements that were installed last: newer than requirements.txt means nothing to do.
 INSTALLED := $(VENV)/requirements.txt
 RUN := $(VENV)/bin/python
+# What tests/browser.py looks for.
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup repro retrain test check bench
+.PHONY: help setup repro retrain test check compare bench browser
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,8 +37,17 @@ check: $(INSTALLED) ## lint; hold dvc.yaml, dvc.lock, params.yaml and the commit
 	$(RUN) -m tools.check || status=1; \
 	exit $$status
 
+compare: $(INSTALLED) ## what changed since BASE (HEAD): parameters, metrics, verdicts; pictures go to comparison/
+	@$(RUN) -m tools.compare $(BASE) --pictures comparison
+
 bench: $(INSTALLED) ## time the network from scratch beside PyTorch
 	@$(RUN) -m tools.bench
+
+browser: ## install Chromium for the test of report.html (Debian, Ubuntu; needs root)
+	@for name in $(BROWSERS); do if command -v $$name > /dev/null; then exit 0; fi; done; \
+	{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } \
+	    > /dev/null 2>&1 || \
+	    { echo "error: Chromium was not installed: as root, try apt-get install chromium (Debian, Ubuntu)"; exit 1; }
 
 # `unfinished` outlives an install that was broken off; the next one then starts from an empty folder.
 $(INSTALLED): requirements.txt

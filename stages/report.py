@@ -5,11 +5,16 @@ from pathlib import Path
 from stages.common.errors import StudyError, exit_on_error
 from stages.common.files import write_text
 from stages.common.params import Params, load_params
+from stages.reporting.cards import write_cards
 from stages.reporting.document import draw_figures, write_report
+from stages.reporting.faults import read_faults
+from stages.reporting.findings import Findings, find, write_findings
 from stages.reporting.halves import Inputs, NumpyHalf, TorchHalf
+from stages.reporting.page import write_page
 from stages.reporting.provenance import data_sets, data_table
 from stages.reporting.published import Published, read_published
 from stages.reporting.record import Record, read_model, read_scores
+from stages.reporting.rules import read_claims
 from stages.reporting.studies import read_result, read_sharing
 
 PUBLISHED = Path("data/published")
@@ -68,13 +73,25 @@ def read_records(params: Params) -> dict[str, Record]:
     return records
 
 
+def read_findings(inputs: Inputs) -> Findings:
+    """Judge the inputs by the rules that stand beside the published numbers."""
+    return find(inputs, read_claims(PUBLISHED / "claims.yaml"), read_faults(PUBLISHED / "faults.yaml"))
+
+
 def main(arguments: list[str]) -> None:
     """`python -m stages.report`."""
     if arguments:
         raise StudyError(f"report takes no arguments, not {' '.join(arguments)}")
     inputs = read_inputs()
-    draw_figures(inputs, REPORTS / "figures")
-    write_text(REPORTS / "report.md", write_report(inputs))
+    findings = read_findings(inputs)
+    write_findings(findings, REPORTS)
+    draw_figures(inputs, findings, REPORTS / "figures")
+    text = write_report(inputs, findings)
+    write_text(REPORTS / "report.md", text)
+    cards = write_cards(inputs)
+    for path, card in cards.items():
+        write_text(REPORTS / path, card)
+    write_text(REPORTS / "report.html", write_page(text, cards, REPORTS / "figures"))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,14 @@ case "$*" in
 esac
 """
 
+# Says what it was asked; fails at whatever $BROKEN matches.
+APT_GET = """#!/bin/sh
+echo "apt-get $*" >> "$LOG"
+case "$*" in
+  $BROKEN) echo "no such thing"; exit 1 ;;
+esac
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -28,14 +36,27 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(folder: Path, target: str, broken: str = "nothing", python: str = "./fake") -> tuple[int, list[str], str]:
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """All that a machine without a browser has on its PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "make").symlink_to(shutil.which("make"))
+    (folder / "apt-get").write_text(APT_GET)
+    (folder / "apt-get").chmod(0o755)
+    return folder
+
+
+def make(
+    folder: Path, target: str, broken: str = "nothing", python: str = "./fake", path: str = os.environ["PATH"]
+) -> tuple[int, list[str], str]:
     """Run make; return its status, what Python was asked to do, and the output."""
     log = folder / "log"
     log.write_text("")
     done = subprocess.run(
         ["make", "--no-print-directory", target, f"PYTHON={python}"],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "LOG": str(log), "BROKEN": broken},
+        env={"PATH": path, "LOG": str(log), "BROKEN": broken},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -47,6 +68,11 @@ def make(folder: Path, target: str, broken: str = "nothing", python: str = "./fa
 
 def installs(asked: list[str]) -> int:
     return sum("pip install" in line for line in asked)
+
+
+def without_status(output: str) -> list[str]:
+    """The lines of an output that aren't what make itself adds when a command fails."""
+    return [line for line in output.splitlines() if not line.startswith("make: ")]
 
 
 def test_second_run_installs_nothing(folder: Path):
@@ -87,13 +113,28 @@ def test_broken_off_install_begins_again_from_nothing(folder: Path):
 def test_unready_machine_gets_one_line(folder: Path, broken: str, python: str, advice: str):
     status, _, output = make(folder, "repro", broken, python)
     assert status != 0
-    lines = [line for line in output.splitlines() if not line.startswith("make: ")]
-    assert len(lines) == 1
-    assert advice in lines[0]
+    (line,) = without_status(output)
+    assert advice in line
     assert not (folder / ".venv").exists()
+
+
+def test_browser_is_installed_where_there_is_none(folder: Path, bare: Path):
+    status, asked, output = make(folder, "browser", path=str(bare))
+    assert (status, output) == (0, "")
+    assert asked == ["apt-get update", "apt-get install -y --no-install-recommends chromium"]
+    (bare / "google-chrome").touch(mode=0o755)
+    assert make(folder, "browser", path=str(bare)) == (0, [], "")
+
+
+@pytest.mark.parametrize("broken", ["update", "install *"])
+def test_browser_that_cannot_be_installed_gets_one_line(folder: Path, bare: Path, broken: str):
+    status, _, output = make(folder, "browser", broken, path=str(bare))
+    assert status != 0
+    (line,) = without_status(output)
+    assert "apt-get install chromium" in line
 
 
 def test_help_names_every_command(folder: Path):
     for arguments in ("help", "--"):  # by name, and as the default
         _, _, output = make(folder, arguments)
-        assert all(f"make {name}" in output for name in ("repro", "retrain", "test", "check", "bench"))
+        assert all(f"make {name}" in output for name in ("repro", "retrain", "test", "check", "bench", "browser"))
