@@ -3,6 +3,7 @@
 import html
 import itertools
 import json
+import re
 from typing import Any
 
 import pytest
@@ -57,7 +58,35 @@ def calibration_rows() -> list[dict[str, Any]]:
     return [{"rev": rev, **row} for rev, row in itertools.product(REVISIONS, bins)]
 
 
+def reproduction_rows() -> list[dict[str, Any]]:
+    """The second run was not run, so that it has no figures."""
+    names = {"framework": "NumPy", "study": "batch_size"}
+    ran = {"variant": "8", "published_accuracy": "0.84", "accuracy": "0.83", "low": "0.82", "high": "0.84"}
+    left_out = {"variant": "16", "published_accuracy": "0.84", "accuracy": "", "low": "", "high": ""}
+    rows = (names | ran | {"comes_back": "yes"}, names | left_out | {"comes_back": "not run"})
+    return [{"rev": rev, **row} for rev, row in itertools.product(REVISIONS, rows)]
+
+
+def fault_rows() -> list[dict[str, Any]]:
+    """The second fault has evidence in words alone."""
+    measured = {"fault": "F1", "setting": "here", "quantity": "final_accuracy", "effect": "0.1"}
+    rows = (
+        measured | {"low": "0.05", "high": "0.15"},
+        {"fault": "F4", "setting": "there", "quantity": "count", "effect": "", "low": "", "high": ""},
+    )
+    return [{"rev": rev, **row} for rev, row in itertools.product(REVISIONS, rows)]
+
+
+def claim_rows() -> list[dict[str, Any]]:
+    """A verdict that changes from one revision to the other."""
+    verdicts = dict(zip(REVISIONS, ("supported", "undecided"), strict=True))
+    return [{"rev": rev, "claim": "N1", "text": "It is so.", "verdict": verdict} for rev, verdict in verdicts.items()]
+
+
 CASES = {
+    "reproduction": (reproduction_rows(), "published_accuracy", "accuracy"),
+    "effects": (fault_rows(), "effect", "fault"),
+    "verdicts": (claim_rows(), "claim", "verdict"),
     "study": (study_rows(), "epoch", "loss"),
     "record": (record_rows(), "epoch", "loss"),
     "confusion_counts": (confusion_rows(), "predicted", "label"),
@@ -99,10 +128,27 @@ def test_an_empty_bin_of_confidence_is_not_drawn():
     assert drawing.count('aria-roledescription="point"') == len(REVISIONS)
 
 
+def test_only_runs_that_were_run_and_effects_that_were_measured_are_drawn():
+    for name in ("reproduction", "effects"):
+        drawing = vl_convert.vegalite_to_svg(fill(name), vl_version=VEGA_LITE)
+        points = re.findall(r'aria-roledescription="(?:point|circle|cross)"', drawing)
+        assert len(points) == len(REVISIONS), name
+
+
+def test_a_changed_verdict_stands_beside_the_old_one():
+    drawing = vl_convert.vegalite_to_svg(fill("verdicts"), vl_version=VEGA_LITE)
+    for words in ("supported", "undecided", "N1  It is so."):
+        assert words in drawing
+
+
 def wanted_plots() -> dict[str, tuple[str, dict[str, str]]]:
     """By params.yaml, the plots that there should be: template, and column of each file."""
     params = load_params(ROOT / "params.yaml")
-    plots = {}
+    plots = {
+        "verdicts": ("verdicts", {"reports/claims.csv": "verdict"}),
+        "reproduction": ("reproduction", {"reports/reproduction.csv": "accuracy"}),
+        "fault_effects": ("effects", {"reports/faults.csv": "fault"}),
+    }
     for figure in ("accuracy", "loss"):
         for name, study in params.tune.items():
             split = "test" if study.variants[0].training.protocol == "published" else "validation"
