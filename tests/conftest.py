@@ -1,4 +1,4 @@
-"""What the tests share: a miniature of the project, and one on which the whole pipeline has run."""
+"""What the tests share: a miniature of the project, one on which the whole pipeline has run, and made-up results."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from tests.project import Project, make_project
+from tests.results import make_results
 
 
 @pytest.fixture
@@ -14,6 +15,14 @@ def one_thread() -> Iterator[None]:
     """One thread for PyTorch: small networks gain nothing by more, and lose much where other work holds the cores."""
     with threadpool_limits(1):
         yield
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a project, made up. Not to be changed: take a copy."""
+    folder = tmp_path_factory.mktemp("results")
+    make_results(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def test_the_published_runs_are_all_there_as_they_were_run():
             reported["batch_size"],
             reported["epochs"],
         )
-        assert tune[f"published_{run['study']}"].seeds == [reported["seed"]]
+        assert tune[f"published_{run['study']}"].seeds[0] == reported["seed"]
         assert (training.objective, training.protocol, training.reduction) == ("published", "published", "sum")
         assert not training.bias
         assert not training.reshuffle

@@ -10,7 +10,7 @@ from dvc.utils.hydra import apply_overrides
 
 from stages.common.params import load_params
 from stages.common.sharing import shared_variants
-from tests.project import ABLATIONS, BASELINE, DIVERGING, RUNNING, SHARING, Project
+from tests.project import ABLATIONS, BASELINE, DIVERGING, FURTHER, RUNNING, SHARING, Project
 from tools.pipeline import declared_stages, locked_outputs
 
 
@@ -48,11 +48,27 @@ def test_ablations_train_nothing_that_the_baseline_has(reproduced_project: Proje
     studies = load_params(reproduced_project.folder / "params.yaml").ablations
     shared = shared_variants(studies, SHARING)
     assert shared == {"1": "constant", "1_as_run": "batch_256"}
-    path = reproduced_project.folder / "reports/ablations" / SHARING / "runs.csv"
-    rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
-    wanted = [(variant.name, f"{seed}") for variant, seed in studies[SHARING].tasks if variant.name not in shared]
-    assert [(row["variant"], row["seed"]) for row in rows] == wanted
-    assert len({len(variant.seeds) for variant in studies[SHARING].variants}) > 1  # some have seeds of their own
+    for name in (SHARING, FURTHER):
+        path = reproduced_project.folder / "reports/ablations" / name / "runs.csv"
+        rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+        shared = shared_variants(studies, name)
+        wanted = [(variant.name, f"{seed}") for variant, seed in studies[name].tasks if variant.name not in shared]
+        assert [(row["variant"], row["seed"]) for row in rows] == wanted
+    assert len({len(variant.seeds) for variant in studies[FURTHER].variants}) > 1  # some have seeds of their own
+
+
+def test_a_number_changed_by_hand_reaches_tables_figures_and_comparisons(reproduced: Project):
+    before = reproduced.files()
+    name = f"reports/ablations/{SHARING}/history.csv"
+    *lines, last = before[name].decode().splitlines(keepends=True)
+    (reproduced.folder / name).write_text("".join([*lines, last.rpartition(",")[0] + ",0.987654\n"]), encoding="utf-8")
+    assert RUNNING.findall(reproduced.dvc("repro", "--single-item", "report")) == ["report"]
+    after = reproduced.files()
+    changed = {path for path, data in after.items() if before[path] != data}
+    figures = {f"reports/figures/torch_{SHARING}.png", "reports/figures/summary.png"}
+    texts = {f"reports/{name}" for name in ("report.md", "report.html", "faults.csv", "comparisons.csv")}
+    assert figures | texts <= changed
+    assert f"reports/figures/torch_{FURTHER}.png" not in changed
 
 
 def test_second_repro_runs_nothing(reproduced_project: Project):
@@ -81,6 +97,9 @@ def test_forced_ablation_is_byte_identical_with_any_number_of_jobs(reproduced: P
 def test_experiment_changes_one_line_and_can_be_compared(reproduced: Project):
     experiment(reproduced, "train_numpy", "lr=0.01", "reports/train_numpy")
     assert "test_accuracy" in reproduced.dvc("metrics", "diff")
+    assert len(reproduced.dvc("metrics", "show").splitlines()) == 7  # a line a model, one for the counts, the headings
+    study = f"reports/tune/{DIVERGING}/metrics.json"  # a study's figures are compared where they are asked for
+    assert study in reproduced.dvc("metrics", "show", study)
     assert "lr" in reproduced.dvc("params", "diff")
     reproduced.dvc("plots", "diff")
     assert "0.01" in reproduced.dvc("exp", "show", "--csv")
