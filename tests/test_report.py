@@ -523,8 +523,8 @@ def test_one_number_changed_in_a_history_changes_table_figure_and_verdict(projec
 
 def test_the_story_of_the_learning_rates_is_told_from_the_runs(project):
     story = section(text(), "Why the published learning rates failed")
-    assert "15 of 15 runs at the rates 0.1, 0.01 and 0.005 are\nlost" in story
-    assert "0 of 9 are" in story
+    assert "15 of 15 runs at the rates 0.1, 0.01 and 0.005 are\nlost: they end below 0.2" in story
+    assert "0 of 9 are, none at 0.1, 0.01 and 0.005" in story
     assert (
         "its loss is 0.9 · −ln(10⁻¹⁵) = 31.08; the published runs\nended at losses of 31.03, 31.00 and 31.05" in story
     )
@@ -555,7 +555,7 @@ def test_each_fault_has_its_effect_or_its_evidence(project):
     ]
     f4 = report_text.split("**F4: ")[1].split("**F5: ")[0]
     # Made-up runs diverge at batch size 1 alone, and with a loss that is no number, unlike the real ones.
-    assert "0 of 95 runs as published with several images a batch end with a loss that is no number, 15 of 20" in f4
+    assert "0 of 105 runs as published with several images a batch end with a loss that is no number, 15 of 20" in f4
     assert "called 1, 2 and 3, as described 2, 3 and 4; of the one called 3, 2 ran" in report_text
     # The last of 20 batches of 256 has 136 of 5,000 images: it weighs 1/20 instead of 136/5000.
     assert "the last of 20 batches has 136 images of 256" in report_text

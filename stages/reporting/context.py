@@ -47,7 +47,7 @@ def context(inputs: Inputs, findings: Findings) -> dict:
         "records": {name: told_record(params, name, record) for name, record in inputs.records.items()},
         "numpy": numpy_context(inputs),
         "torch": torch_context(inputs),
-        "found": findings_context(findings),
+        "found": findings_context(inputs, findings),
         "stuck": stuck_context(inputs, findings),
     }
 

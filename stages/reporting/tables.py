@@ -10,7 +10,7 @@ NOTHING = "–"
 
 def number(value: float | None, digits: int = 4) -> str:
     """A fixed count of decimals; a dash for what is missing or not finite."""
-    return NOTHING if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+    return NOTHING if value is None or not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
 def signed(value: float | None, digits: int = 4) -> str:
