@@ -26,9 +26,21 @@ def test_its_headline_figures_are_those_of_the_results():
 
 def test_its_links_lead_somewhere():
     targets = re.findall(r"\]\(([^)]+)\)", README)
-    local = [target for target in targets if not target.startswith(("https://", "#"))]
+    local = [target.partition("#") for target in targets if not target.startswith(("https://", "#"))]
     assert len(local) > 5
-    assert [target for target in local if not (ROOT / target).exists()] == []
+    assert [path for path, _, _ in local if not (ROOT / path).exists()] == []
+    for path, _, place in local:
+        headings = re.findall(r"^#+ (.+)$", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE) if place else []
+        assert not place or place in [heading.lower().replace(" ", "-") for heading in headings]
+
+
+def test_its_counts_are_those_of_the_findings():
+    metrics = json.loads((ROOT / "reports/metrics.json").read_text(encoding="utf-8"))
+    counts = metrics["runs"] | metrics["verdicts"]
+    assert f"{counts['come_back']} of the {counts['published']} published runs come back" in README
+    told = [f"{counts['supported']} are supported", f"{counts['contradicted']} contradicted"]
+    told += [f"{counts['artefact']} artefacts of the code, and {counts['undecided']}\nundecided"]
+    assert ", ".join(told) in README
 
 
 def test_it_gives_a_reason_for_each_requirement():

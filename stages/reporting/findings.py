@@ -56,14 +56,13 @@ def find(inputs: Inputs, known_claims: Sequence[Claim], known_faults: Sequence[F
     )
 
 
-def metrics(findings: Findings) -> dict[str, int]:
+def metrics(findings: Findings) -> dict[str, dict[str, int]]:
     """The counts that sum the study up."""
     counts = reproduction.counts(findings.runs)
     verdicts = claims.verdict_counts(findings.judgements)
     return {
-        "published": counts["published"],
-        "come_back": counts["come_back"],
-        **{verdict: verdicts[verdict] for verdict in VERDICTS},
+        "runs": {name: counts[name] for name in ("published", "come_back")},
+        "verdicts": {verdict: verdicts[verdict] for verdict in VERDICTS},
     }
 
 
