@@ -38,6 +38,7 @@ check: $(INSTALLED) ## lint; hold dvc.yaml, dvc.lock, params.yaml and the commit
 	exit $$status
 
 compare: $(INSTALLED) ## what changed since BASE (HEAD): parameters, metrics, verdicts; pictures go to comparison/
+	@rm -rf comparison
 	@$(RUN) -m tools.compare $(BASE) --pictures comparison
 
 bench: $(INSTALLED) ## time the network from scratch beside PyTorch

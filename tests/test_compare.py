@@ -1,13 +1,14 @@
 """Two revisions are told apart in Markdown and in pictures, or the name that is no revision is."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from stages.common.errors import StudyError
 from tests.project import Project
-from tools.compare import changed_rows, resolve
+from tools.compare import changed_rows, read_table, resolve
 from tools.pictures import differs, draw_pictures
 
 HISTORY = "reports/tune/learning_rate/history.csv"
@@ -83,6 +84,46 @@ def test_figures_are_linked_by_commit_where_a_place_serves_them(compared: tuple[
     name = "reports/figures/summary.png"
     row = " | ".join(f"![summary](https://example.invalid/raw/{commit}/{name})" for commit in (before, after))
     assert f"| {row} |" in text
+
+
+def test_hashes_are_short_in_headings(compared: tuple[Project, str]):
+    project = compared[0]
+    project.replace("params.yaml", "\nlr: 0.1\n", "\nlr: 0.2\n")
+    project.commit()
+    before, after = (project.succeed("git", "rev-parse", revision).strip() for revision in ("HEAD~1", "HEAD"))
+    text = project.succeed("python", "-m", "tools.compare", before, after)
+    heading = next(line for line in text.splitlines() if line.startswith("| Path"))
+    assert [cell.strip() for cell in heading.split("|")[3:5]] == [before[:9], after[:9]]
+
+
+def test_a_figure_that_goes_by_another_name_is_one_removed_and_one_new(compared: tuple[Project, str]):
+    project = compared[0]
+    figures = project.folder / "reports/figures"
+    (figures / "torch_final.png").rename(figures / "another.png")
+    project.commit()
+    text = project.succeed("python", "-m", "tools.compare", "HEAD~1", "HEAD")
+    assert text.endswith("- `reports/figures/another.png`\n- `reports/figures/torch_final.png`\n")
+
+
+def test_findings_of_older_form_are_compared_and_what_is_no_table_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert read_table(None, "claims.csv", ["claim", "verdict"]) is None
+    path = tmp_path / "reports/claims.csv"
+    path.parent.mkdir()
+    path.write_text("claim,remark\nN1,so\n")
+    assert read_table(None, "claims.csv", ["claim", "verdict"]).to_dict("list") == {"claim": ["N1"], "verdict": [""]}
+    path.write_text("")
+    with pytest.raises(StudyError, match=r"^reports/claims\.csv of the workspace is no table: "):
+        read_table(None, "claims.csv", ["claim"])
+
+
+def test_a_folder_that_cannot_be_written_ends_in_one_line(compared: tuple[Project, str]):
+    done = compared[0].run("python", "-m", "tools.compare", "--pictures", "README.md")
+    assert done.returncode == 1
+    last = done.stdout.splitlines()[-1]
+    assert last == "error: no pictures can be written to README.md: File exists"
 
 
 def test_a_wrong_revision_ends_in_one_line(compared: tuple[Project, str]):

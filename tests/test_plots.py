@@ -4,6 +4,7 @@ import html
 import itertools
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +17,9 @@ from stages.common.sharing import shared_variants
 from tests.project import BASELINE, ROOT, SHARING, Project
 
 TEMPLATES = ROOT / ".dvc/plots"
-PLOTS = {
-    name: plot
-    for entry in yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
-    for name, plot in entry.items()
-}
+ENTRIES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+PLOTS = {name: plot for entry in ENTRIES if isinstance(entry, dict) for name, plot in entry.items()}
+PICTURES = {entry for entry in ENTRIES if isinstance(entry, str)}
 REVISIONS = ("workspace", "HEAD")
 VEGA_LITE = "5.20"  # the page that DVC writes loads a version 5
 
@@ -83,7 +82,19 @@ def claim_rows() -> list[dict[str, Any]]:
     return [{"rev": rev, "claim": "N1", "text": "It is so.", "verdict": verdict} for rev, verdict in verdicts.items()]
 
 
+def final_rows() -> list[dict[str, Any]]:
+    """Two studies, of one of which nothing came but a diverged run and one without a figure."""
+    good = {"filename": "learning_rate/runs.csv", "variant": "0.1", "status": "ok", "split": "test"}
+    bad = {"filename": "batch_size/runs.csv", "variant": "8", "status": "diverged", "split": "validation"}
+    runs = (*((good, accuracy) for accuracy in ("0.8", "0.9")), *((bad, accuracy) for accuracy in ("0.1", "")))
+    return [
+        {"rev": rev, "seed": "1", **run, "final_accuracy": accuracy}
+        for rev, (run, accuracy) in itertools.product(REVISIONS, runs)
+    ]
+
+
 CASES = {
+    "finals": (final_rows(), "variant", "final_accuracy"),
     "reproduction": (reproduction_rows(), "published_accuracy", "accuracy"),
     "effects": (fault_rows(), "effect", "fault"),
     "verdicts": (claim_rows(), "claim", "verdict"),
@@ -94,11 +105,13 @@ CASES = {
 }
 
 
-def fill(name: str) -> dict[str, Any]:
-    """The template as `dvc plots` fills it."""
+def fill(name: str, *files: str) -> dict[str, Any]:
+    """The template as `dvc plots` fills it, which tells the rows of several `files` apart by `filename`."""
     rows, x, y = CASES[name]
-    labels = {"title": "A title", "x_label": "across", "y_label": "up"}
-    renderer = VegaRenderer(rows, "plot", template=name, template_dir=str(TEMPLATES), x=x, y=y, **labels)
+    properties = {"title": "A title", "x_label": "across", "y_label": "up"}
+    properties |= {"anchors_y_definitions": [{"filename": file, "field": y} for file in files]}
+    own = [dict(row) for row in rows]  # of which it may drop a column
+    renderer = VegaRenderer(own, "plot", template=name, template_dir=str(TEMPLATES), x=x, y=y, **properties)
     return renderer.get_filled_template()
 
 
@@ -135,10 +148,29 @@ def test_only_runs_that_were_run_and_effects_that_were_measured_are_drawn():
         assert len(points) == len(REVISIONS), name
 
 
-def test_a_changed_verdict_stands_beside_the_old_one():
+def test_a_changed_verdict_stands_beside_the_old_one_and_both_are_framed():
     drawing = vl_convert.vegalite_to_svg(fill("verdicts"), vl_version=VEGA_LITE)
     for words in ("supported", "undecided", "N1  It is so."):
         assert words in drawing
+    assert drawing.count('stroke="#111111"') == len(REVISIONS)
+
+
+def test_an_interval_that_leaves_the_scale_of_accuracies_is_cut_off():
+    content = fill("reproduction")
+    ran = next(row for row in content["data"]["values"] if row["comes_back"] == "yes")
+    content["data"]["values"] = [ran | {"rev": "workspace", "low": "-0.2", "high": "1.2"}]
+    drawing = vl_convert.vegalite_to_svg(content, vl_version=VEGA_LITE)
+    assert "NaN" not in drawing
+    assert "Infinity" not in drawing
+
+
+def test_every_seed_at_the_end_of_training_is_drawn_in_the_panel_of_its_study():
+    files = sorted({row["filename"] for row in final_rows()})
+    drawing = vl_convert.vegalite_to_svg(fill("finals", *files), vl_version=VEGA_LITE)
+    for words in ("learning rate, test images", "batch size, validation images"):
+        assert f">{words}</text>" in drawing
+    assert len(re.findall(r'aria-roledescription="(?:point|circle|cross)"', drawing)) == 3 * len(REVISIONS)
+    assert "mean over seeds: 0.8500" in drawing
 
 
 def wanted_plots() -> dict[str, tuple[str, dict[str, str]]]:
@@ -149,6 +181,9 @@ def wanted_plots() -> dict[str, tuple[str, dict[str, str]]]:
         "reproduction": ("reproduction", {"reports/reproduction.csv": "accuracy"}),
         "fault_effects": ("effects", {"reports/faults.csv": "fault"}),
     }
+    for half, section in {"numpy": "tune", "torch": "ablations"}.items():
+        files = {f"reports/{section}/{name}/runs.csv": "final_accuracy" for name in getattr(params, section)}
+        plots[f"{half}_finals"] = "finals", files
     for figure in ("accuracy", "loss"):
         for name, study in params.tune.items():
             split = "test" if study.variants[0].training.protocol == "published" else "validation"
@@ -170,26 +205,41 @@ def test_every_result_of_params_has_its_plots_and_no_other_is_plotted():
     assert {name: (plot["template"], plot["y"]) for name, plot in PLOTS.items()} == wanted_plots()
 
 
+def test_pictures_that_no_data_file_holds_are_plots_too():
+    models = ("numpy", "torch", *(f"cnn_{name}" for name in load_params(ROOT / "params.yaml").train_cnn))
+    names = ["summary", *(f"record_{model}_{what}" for model in models for what in ("mistakes", "weights"))]
+    assert {f"reports/figures/{name}.png" for name in names} == PICTURES
+
+
 @pytest.fixture(scope="module")
 def shown(reproduced_project: Project) -> dict[str, Any]:
     """What `dvc plots show` makes of the miniature's results: `data`, each plot's specification, and `errors`."""
-    output = reproduced_project.dvc("plots", "show", "--json")
+    copies = str(reproduced_project.home / "plots")  # of the pictures; the project is not to be changed
+    output = reproduced_project.dvc("plots", "show", "--json", "--out", copies)
     return json.loads(output[output.index("{") : output.rindex("}") + 1])
 
 
 def test_dvc_draws_every_plot_under_its_title(shown: dict[str, Any]):
-    assert set(shown["data"]) == set(PLOTS)
-    for name, (plot,) in shown["data"].items():
+    assert set(shown["data"]) == {*PLOTS, *PICTURES}
+    for name in PLOTS:
+        (plot,) = shown["data"][name]
         drawing = vl_convert.vegalite_to_svg(plot["content"], vl_version=VEGA_LITE)
         assert html.escape(PLOTS[name]["title"], quote=False) in drawing
         assert "workspace" in drawing
+
+
+def test_dvc_shows_the_pictures_as_they_are(shown: dict[str, Any], reproduced_project: Project):
+    for name in PICTURES:
+        (picture,) = shown["data"][name]
+        assert picture["type"] == "image"
+        assert Path(picture["url"]).read_bytes() == (reproduced_project.folder / name).read_bytes()
 
 
 def test_dvc_misses_only_the_results_that_the_miniature_leaves_out(shown: dict[str, Any], reproduced_project: Project):
     there = load_params(reproduced_project.folder / "params.yaml").ablations
     left_out = [name for name in load_params(ROOT / "params.yaml").ablations if name not in there]
     missed = {error["source"] for error in shown.get("errors", [])}
-    assert missed == {f"reports/ablations/{name}/history.csv" for name in left_out}
+    assert missed == {f"reports/ablations/{name}/{file}.csv" for name in left_out for file in ("history", "runs")}
 
 
 def test_an_ablation_is_drawn_with_its_baseline(shown: dict[str, Any], reproduced_project: Project):

@@ -10,8 +10,10 @@ from a place that serves the repository's files by commit, such as https://githu
 
 import argparse
 import io
+import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from stages.common.errors import StudyError, exit_on_error
 from tools.dvc_command import dvc, environment
 from tools.pictures import draw_pictures
 
+HASH = re.compile(r"[0-9a-f]{40}")
 REPORTS = "reports"
 FIGURES = f"{REPORTS}/figures"
 # The findings by file: the columns that name a row, and those that are compared.
@@ -60,6 +63,11 @@ def experiments() -> list[str]:
     return run("git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
 
 
+def short(revision: str) -> str:
+    """A full commit hash, which fills a table's heading, cut to what still names it; other names as they are."""
+    return run("git", "rev-parse", "--short=9", revision).strip() if HASH.fullmatch(revision) else revision
+
+
 def read(revision: str | None, path: str) -> bytes | None:
     """A file at a revision, or in the workspace; None where it isn't there."""
     if revision is None:
@@ -69,10 +77,17 @@ def read(revision: str | None, path: str) -> bytes | None:
     return shown.stdout if shown.returncode == 0 else None
 
 
-def read_table(revision: str | None, name: str) -> pd.DataFrame | None:
-    """A file of findings as text, cell by cell."""
+def read_table(revision: str | None, name: str, columns: Sequence[str]) -> pd.DataFrame | None:
+    """These columns of a file of findings as text, cell by cell; empty where an older file hasn't such a column."""
     data = read(revision, f"{REPORTS}/{name}")
-    return None if data is None else pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
+    if data is None:
+        return None
+    try:
+        table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise StudyError(f"{REPORTS}/{name} of {revision or 'the workspace'} is no table: {reason}") from error
+    return table.reindex(columns=list(columns), fill_value="")
 
 
 def changed_rows(base: pd.DataFrame, head: pd.DataFrame, names: Sequence[str], compared: Sequence[str]) -> pd.DataFrame:
@@ -91,7 +106,7 @@ def findings(base: str | None, head: str | None) -> list[str]:
     """The changed rows of every file of findings, each under its heading."""
     parts = []
     for name, (title, names, compared) in FINDINGS.items():
-        tables = [read_table(revision, name) for revision in (base, head)]
+        tables = [read_table(revision, name, [*names, *compared]) for revision in (base, head)]
         known = [table for table in tables if table is not None]
         if len(known) < len(tables):
             parts += [f"### {title}", f"`{name}` is in {'one' if known else 'none'} of the two."]
@@ -103,10 +118,10 @@ def findings(base: str | None, head: str | None) -> list[str]:
 
 def changed_figures(base: str, head: str | None) -> list[str]:
     """The figures that differ, by path; new and removed ones too."""
-    names = run("git", "diff", "--name-only", "-z", base, *([head] if head else []), "--", FIGURES).split("\0")
+    names = run("git", "diff", "--name-only", "--no-renames", "-z", base, *([head] if head else []), "--", FIGURES)
     if head is None:
-        names += run("git", "ls-files", "-z", "--others", "--exclude-standard", "--", FIGURES).split("\0")
-    return sorted({name for name in names if name.endswith(".png")})
+        names += run("git", "ls-files", "-z", "--others", "--exclude-standard", "--", FIGURES)
+    return sorted({name for name in names.split("\0") if name.endswith(".png")})
 
 
 def figures(base: str, head: str | None, links: str | None) -> list[str]:
@@ -138,6 +153,19 @@ def compare(names: Sequence[str], base: str, head: str | None, links: str | None
     return "\n\n".join([*parts, "\n".join(figures(base, head, links))]) + "\n"
 
 
+def draw(names: Sequence[str], base: str, head: str | None, folder: Path) -> None:
+    """Draw the changed plots and figures into `folder`."""
+    # DVC copies the figures among its plots somewhere; here both versions of each come from git.
+    with tempfile.TemporaryDirectory() as copies:
+        specifications = run(*dvc("plots", "diff", "--json", "--out", copies, *names))
+    versions = {name: [read(revision, name) for revision in (base, head)] for name in changed_figures(base, head)}
+    try:
+        count = draw_pictures(specifications, versions, folder)
+    except OSError as error:
+        raise StudyError(f"no pictures can be written to {folder}: {error.strerror}") from error
+    print(f"{count} pictures are in {folder}", file=sys.stderr)
+
+
 def main(arguments: list[str]) -> None:
     """Print the comparison; draw the pictures where they are asked for."""
     parser = argparse.ArgumentParser(prog="python -m tools.compare", description="Compare two revisions of the study.")
@@ -148,13 +176,10 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     base = resolve(options.base)
     head = resolve(options.head) if options.head else None
-    names = [options.base, *([options.head] if options.head else [])]
+    names = [short(options.base), *([short(options.head)] if options.head else [])]
     print(compare(names, base, head, options.links), end="")
     if options.pictures:
-        specifications = run(*dvc("plots", "diff", "--json", *names))
-        figures_of = {name: [read(revision, name) for revision in (base, head)] for name in changed_figures(base, head)}
-        count = draw_pictures(specifications, figures_of, options.pictures)
-        print(f"{count} pictures are in {options.pictures}", file=sys.stderr)
+        draw(names, base, head, options.pictures)
 
 
 if __name__ == "__main__":
