@@ -33,7 +33,7 @@ Build = Callable[[tuple[int, ...], int, torch.Generator, torch.Generator], nn.Mo
 
 def device() -> torch.device:
     """Where to compute: `STUDY_DEVICE`, or the best there is."""
-    asked = os.environ.get("STUDY_DEVICE", "auto")
+    asked = os.environ.get("STUDY_DEVICE") or "auto"
     if asked not in DEVICES:
         raise StudyError(f"STUDY_DEVICE = {asked!r}: choose from {', '.join(DEVICES)}")
     found = DEVICES[asked]()

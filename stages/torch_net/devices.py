@@ -41,6 +41,7 @@ def has_bfloat16(device: torch.device) -> bool:
 def make_deterministic() -> None:
     """The same inputs give the same bytes: no algorithm that sums in the order in which threads finish."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
-    torch.use_deterministic_algorithms(True)
+    # The same switch as use_deterministic_algorithms, which would import the compiler: seconds in every process.
+    torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
     torch.backends.cudnn.benchmark = False

@@ -9,7 +9,6 @@ from stages.torch_net.images import Normalisation
 BATCH = 1000
 
 
-@torch.no_grad()
 def predict(
     model: nn.Module, images: Tensor, normalise: Normalisation, *, flip: bool = False, bfloat16: bool = False
 ) -> Tensor:
@@ -17,14 +16,24 @@ def predict(
 
     With `flip`, the mean of the logits of the image and of its mirror image.
     """
+    return predict_normalised(model, normalise.whole(images, compute_type(bfloat16)), flip=flip, bfloat16=bfloat16)
+
+
+@torch.no_grad()
+def predict_normalised(model: nn.Module, images: Tensor, *, flip: bool = False, bfloat16: bool = False) -> Tensor:
+    """The same for images that are normalised already."""
     model.eval()
     logits = []
-    for batch in images.split(BATCH):
-        x = normalise(batch)  # (batch, height, width, channels)
+    for x in images.split(BATCH):  # (batch, height, width, channels)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bfloat16):
             views = [model(x), model(x.flip(2))] if flip else [model(x)]
         logits.append(torch.stack([view.float() for view in views]).mean(dim=0))
     return torch.cat(logits)
+
+
+def compute_type(bfloat16: bool) -> torch.dtype:
+    """What images are kept in: what the first layer would make of them at every step."""
+    return torch.bfloat16 if bfloat16 else torch.float32
 
 
 def score(logits: Tensor, labels: Tensor) -> tuple[float, float]:

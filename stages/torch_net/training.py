@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from stages.torch_net.images import Augmentation, Normalisation
 from stages.torch_net.optimisers import optimiser
-from stages.torch_net.prediction import predict, score
+from stages.torch_net.prediction import compute_type, predict_normalised, score
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def epochs(
     after every epoch, with `flip` as their mirror images too. `generator` draws the order of the images, anew every
     epoch. All tensors and generators are on one device.
     """
-    padded = augment.pad(images)
+    padded = normalise.whole(augment.pad(images), compute_type(bfloat16))
+    scored, truth = normalise.whole(evaluation[0], compute_type(bfloat16)), evaluation[1]
     epoch = 0
     for phase in phases:
         step = optimiser(phase.optimiser, model.parameters(), momentum=phase.momentum, weight_decay=phase.weight_decay)
@@ -56,14 +57,13 @@ def epochs(
             total = torch.zeros((), device=labels.device)
             model.train()
             for chosen, rate in zip(order.split(batch_size), rates, strict=True):
-                x = augment.blank(normalise(augment.crop(padded, chosen)))  # (batch, height, width, channels)
+                x = augment.blank(augment.crop(padded, chosen))  # (batch, height, width, channels)
                 with torch.autocast(x.device.type, torch.bfloat16, enabled=bfloat16):
                     logits = model(x)  # (batch, outputs)
                 loss = cross_entropy(logits.float(), labels[chosen], label_smoothing=label_smoothing)
                 take_step(step, loss, rate)
                 total += loss.detach() * len(chosen)
-            scored, truth = evaluation
-            loss, accuracy = score(predict(model, scored, normalise, flip=flip, bfloat16=bfloat16), truth)
+            loss, accuracy = score(predict_normalised(model, scored, flip=flip, bfloat16=bfloat16), truth)
             yield {"epoch": epoch, "train_loss": total.item() / len(labels), "loss": loss, "accuracy": accuracy}
 
 
