@@ -15,7 +15,7 @@ from stages.reporting.provenance import data_sets, data_table
 from stages.reporting.published import Published, read_published
 from stages.reporting.record import Record, read_model, read_scores
 from stages.reporting.rules import read_claims
-from stages.reporting.studies import read_result, read_sharing
+from stages.reporting.studies import read_sharing
 
 PUBLISHED = Path("data/published")
 PREPARED = Path("data/prepared")
@@ -28,7 +28,7 @@ def read_inputs() -> Inputs:
     params = load_params()
     dataset = params.train_torch.dataset
     final = read_scores(REPORTS / "train_torch/final", dataset, params.train_torch.final.protocol)
-    tune = {name: read_result(REPORTS, "tune", name, study) for name, study in params.tune.items()}
+    tune = read_sharing(REPORTS, "tune", params.tune)
     ablations = read_sharing(REPORTS, "ablations", params.ablations)
     return Inputs(
         params=params,

@@ -9,11 +9,11 @@ from stages.common.datasets import read_class_names, read_split
 from stages.common.errors import StudyError, exit_on_error
 from stages.common.files import write_json
 from stages.common.numpy_run import images_and_labels, train_run
-from stages.common.parallel import single_threaded
 from stages.common.params import Params, load_params
 from stages.common.progress import Progress
 from stages.common.records import write_record
 from stages.common.runs import Run
+from stages.common.threads import single_threaded
 from stages.numpy_net import Network, predict
 
 PREPARED = Path("data/prepared/fashion_mnist.npz")

@@ -20,7 +20,7 @@ RESULTS = ("dvc.lock", "reports", "data/raw", "data/prepared", "data/models", "d
 KEPT_VARIANTS = 2
 DIVERGING = "learning_rate"  # the study with a run that is bound to diverge
 # Each stage that imports PyTorch takes seconds, so few ablations stay: the baseline, one that shares variants with it
-# and has others called as_run, and one that the published report didn't make, where one has seeds of its own.
+# and has others called as_run, and one that the published report didn't make, where one is given seeds of its own.
 BASELINE, SHARING, FURTHER = "baseline", "hidden_layers", "pixels"
 ABLATIONS = [f"ablations@{study}" for study in (BASELINE, SHARING, FURTHER)]
 RUNNING = re.compile(r"^Running stage '(.+)'", re.MULTILINE)  # what DVC says of each stage that it runs
@@ -155,9 +155,8 @@ def shrink(params: dict[str, Any]) -> None:
         study["seeds"] = study["seeds"][:2]
         for changes in (study["settings"], *study["variants"]):
             shrink_torch(changes)
-            if "seeds" in changes:  # of its own, and others than the study's
-                changes["seeds"] = changes["seeds"][:1]
     del params["ablations"][FURTHER]["variants"][KEPT_VARIANTS:]
+    params["ablations"][FURTHER]["variants"][-1]["seeds"] = [1]  # of its own
 
 
 def shrink_torch(settings: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ def write_tune(folder: Path, params: Params) -> None:
     finals["published_batch_size", "8"] += 0.02
     for name, study in params.tune.items():
         split = "test" if study.variants[0].training.protocol == "published" else "validation"
-        write_runs(folder / "reports/tune" / name, study, split, finals, ())
+        write_runs(folder / "reports/tune" / name, study, split, finals, shared_variants(params.tune, name))
 
 
 def write_ablations(folder: Path, params: Params) -> None:

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from stages.common.params import load_params
-from stages.common.sharing import BASELINE, shared_variants
+from stages.common.sharing import shared_variants
+from stages.reporting.naming import BASELINE
 
 ROOT = Path(__file__).parent.parent
 PARAMS = load_params(ROOT / "params.yaml")

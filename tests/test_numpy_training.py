@@ -1,5 +1,6 @@
 """The training loop against an independent account of it: the published code, PyTorch's optimisers, worked examples."""
 
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,7 @@ from stages.numpy_net.initialisers import INITIALISERS, draw_weights
 from stages.numpy_net.layers import Dropout
 from stages.numpy_net.losses import CrossEntropy, Published, objective
 from stages.numpy_net.optimisers import OPTIMISERS, optimiser
-from tests.published_code import published_training
+from tools.benchmark import published_way
 
 
 def architecture(sizes, activation="relu"):
@@ -45,9 +46,11 @@ def blobs(rng, n, inputs=20, classes=10):
 def test_published_objective_follows_the_published_code(sizes, activation, lr, batch_size):
     rng = np.random.default_rng(5)
     (x, y), (x_test, y_test) = blobs(rng, 300), blobs(rng, 100)
-    expected = published_training(
-        x, y, x_test, y_test, sizes=sizes, activation=activation, lr=lr, batch_size=batch_size, epochs=5
-    )
+    weights = published_way.first_weights(sizes)
+    expected = []
+    for _ in range(5):
+        published_way.train_epoch(weights, x, y, batch_size, lr, activation)
+        expected.append(published_way.evaluate(weights, x_test, y_test, activation))
     network = Network(
         architecture(sizes, activation), generator=np.random.RandomState(42), bias=False, dtype=np.float64
     )
@@ -315,3 +318,51 @@ def test_float32_gradient_agrees_with_torch_to_float32():
     assert value == pytest.approx(expected.item(), rel=1e-6)
     np.testing.assert_allclose(network.dense[0].weight_gradient, first.grad.numpy(), atol=1e-7)
     np.testing.assert_allclose(network.dense[1].weight_gradient, second.grad.numpy(), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "objective_class", "settings"),
+    [
+        ("sgd", Published, {"mean": False}),
+        ("sgd", CrossEntropy, {"l2": 0.01, "clip_norm_at": 1.0}),
+        ("nesterov", CrossEntropy, {"clip_value_at": 0.1}),
+        ("adamw", CrossEntropy, {"dropout": 0.2}),
+    ],
+)
+def test_a_step_allocates_nothing_but_what_numpy_does_inside(name, objective_class, settings):
+    """After the first steps: the smallest array of this network that a step could allocate anew takes 256 KiB."""
+    batch, inside = 1024, 4 * 8192 * np.dtype(np.float32).itemsize + 20_000  # NumPy's own buffers, of 8192 numbers
+    rng = np.random.default_rng(0)
+    x, y = rng.random((6 * batch, 64), dtype=np.float32), np.eye(64, dtype=np.float32)[rng.integers(64, size=6 * batch)]
+    layers = architecture([64, 512, 256, 64])
+    network = Network(layers, generator=rng, dropout=settings.pop("dropout", 0.0), dropout_generator=rng)
+    peaks, before = [], 0
+
+    def watch(images):  # called between steps
+        nonlocal before
+        peaks.append(tracemalloc.get_traced_memory()[1] - before)
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        return images
+
+    rows = epochs(
+        network,
+        objective_class(np.float32),
+        optimiser(name, network.parameters),
+        x,
+        y,
+        evaluation=(x[:10], y[:10]),
+        learning_rates=np.full((1, 6), 0.001),
+        batch_size=batch,
+        generator=rng,
+        augment=watch,
+        **settings,
+    )
+    tracemalloc.start()
+    try:
+        next(rows)
+    finally:
+        tracemalloc.stop()
+    first, *later = peaks[1:]
+    assert first > 4 * inside  # buffers are made in the first step
+    assert max(later[1:]) < inside < batch * 64 * np.dtype(np.float32).itemsize

@@ -22,12 +22,12 @@ from stages.common.metrics import (
     record_metrics,
     top_accuracy,
 )
-from stages.common.parallel import jobs, run_all
+from stages.common.parallel import as_done, jobs
 from stages.common.params import Study, Variant, load_params
 from stages.common.randomness import generators
 from stages.common.records import write_record
 from stages.common.runs import Run, run_of, write_study
-from stages.common.sharing import shared_variants
+from stages.common.sharing import own_tasks, shared_variants
 
 ROOT = Path(__file__).parent.parent
 
@@ -188,24 +188,31 @@ def test_shared_variants_are_found_by_their_settings():
 
     def study(**variants):
         made = [Variant(name=name, seeds=[1], training=training) for name, training in variants.items()]
-        return Study(seeds=[1], variants=made)
+        return Study(seeds=[1], variants=made, shares="first")
 
-    studies = {"baseline": study(usual=plain, large=large), "dropout": study(none=plain, usual=dropped, as_run=large)}
-    assert shared_variants(studies, "dropout") == {"none": "usual", "as_run": "large"}
-    assert shared_variants(studies, "baseline") == {}
-    assert shared_variants({"dropout": studies["dropout"]}, "dropout") == {}
+    studies = {"first": study(usual=plain, large=large), "second": study(none=plain, usual=dropped, as_run=large)}
+    assert shared_variants(studies, "second") == {"none": "usual", "as_run": "large"}
+    assert shared_variants(studies, "first") == {}
+    assert shared_variants({"second": studies["second"]}, "second") == {}
+    assert [(variant.name, seed) for variant, seed in own_tasks(studies, "second")] == [("usual", 1)]
+    assert len(own_tasks(studies, "first")) == 2
+    more = studies["second"].variants[0].model_copy(update={"seeds": [1, 2]})  # the other has no seed 2
+    studies["second"] = studies["second"].model_copy(update={"variants": [more]})
+    assert shared_variants(studies, "second") == {}
 
 
-def blas_threads(task):
-    return task, [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+def blas_threads(data, task):
+    return data, task, [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
 @pytest.mark.parametrize("count", ["1", "2"])
-def test_runs_come_back_in_order_and_with_one_blas_thread(count, monkeypatch):
+def test_each_result_comes_with_the_number_of_its_task_and_from_one_blas_thread(count, monkeypatch):
     monkeypatch.setenv("STUDY_JOBS", count)
-    results = run_all(blas_threads, [3, 1, 2], "test")
-    assert [task for task, _ in results] == [3, 1, 2]
-    assert all(set(threads) == {1} for _, threads in results)
+    results = sorted(as_done(blas_threads, Path("here"), ["c", "a", "b"]))
+    assert [(number, data, task) for number, (data, task, _) in results] == [
+        (number, Path("here"), task) for number, task in enumerate("cab")
+    ]
+    assert all(set(threads) == {1} for _, (_, _, threads) in results)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])

@@ -15,7 +15,7 @@ from stages.ablations import one_run
 from stages.common.datasets import read_split
 from stages.common.errors import StudyError
 from stages.common.mlps import build_mlp
-from stages.common.parallel import run_all
+from stages.common.parallel import as_done
 from stages.common.params import Variant
 from stages.common.torch_params import MlpTraining
 from stages.common.torch_record import train_record
@@ -215,7 +215,7 @@ def test_runs_are_the_same_side_by_side_each_on_one_thread(prepared, monkeypatch
         monkeypatch.setenv("STUDY_JOBS", count)
         with threadpool_limits(2):
             assert torch.get_num_threads() == 2
-            results[count] = run_all(partial(run_and_threads, prepared), tasks, "runs")
+            results[count] = [result for _, result in sorted(as_done(run_and_threads, prepared, tasks))]
     assert results["1"] == results["2"]
     assert {threads for _, threads in results["1"]} == {1}
     assert [(run.variant, run.seed) for run, _ in results["1"]] == [(variant.name, seed) for variant, seed in tasks]

@@ -1,18 +1,19 @@
-"""Runs go side by side over the cores, and come back in the order they were given.
+"""Runs go side by side, over the cores of this machine or over a cluster, and are handed back as each is done.
 
-How many at once is no parameter of the study, since it changes no result: each run has generators of its own and one
-BLAS thread. `STUDY_JOBS` sets it; without, there is one a core.
+How many at once and where is no parameter of the study, since it changes no result: each run has generators of its own
+and one BLAS thread. `STUDY_JOBS` sets how many; without, there is one a core. `STUDY_SCHEDULER` names a Dask cluster.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from joblib import Parallel, cpu_count, delayed
-from threadpoolctl import threadpool_limits
 
 from stages.common.errors import StudyError
-from stages.common.progress import Progress
+from stages.common.threads import single_threaded
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -28,19 +29,25 @@ def jobs() -> int:
     return int(asked)
 
 
-def single_threaded(function: Callable[[Task], Result], task: Task) -> Result:
-    """Call `function(task)` with one BLAS thread: sums come out the same however many cores there are."""
-    with threadpool_limits(1):
-        return function(task)
+def as_done(
+    function: Callable[[Path, Task], Result], data: Path, tasks: Sequence[Task]
+) -> Iterator[tuple[int, Result]]:
+    """Begin `function(data, task)` for the tasks in their order; yield (number of the task, result) as each is done."""
+    if not tasks:
+        return
+    call, numbered_tasks = partial(one_of_many, function), list(enumerate(tasks))
+    address = os.environ.get("STUDY_SCHEDULER", "")
+    if address:
+        from stages.common.cluster import as_done_there  # half a second's import, for who has a cluster alone
+
+        yield from as_done_there(address, call, data, numbered_tasks)
+    else:
+        workers = min(jobs(), len(tasks))
+        parallel = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="all", batch_size=1)
+        yield from parallel(delayed(call)(data, task) for task in numbered_tasks)
 
 
-def run_all(function: Callable[[Task], Result], tasks: Sequence[Task], label: str) -> list[Result]:
-    """Return `[function(task) for task in tasks]`, computed side by side, showing progress under `label`."""
-    workers = min(jobs(), len(tasks))
-    results = []
-    with Progress(label, len(tasks), "runs") as progress:
-        parallel = Parallel(n_jobs=workers, return_as="generator", pre_dispatch="all", batch_size=1)
-        for result in parallel(delayed(single_threaded)(function, task) for task in tasks):
-            results.append(result)
-            progress.advance()
-    return results
+def one_of_many(function: Callable[[Path, Task], Result], data: Path, task: tuple[int, Task]) -> tuple[int, Result]:
+    """The number of a task and its result, computed with one BLAS thread."""
+    number, content = task
+    return number, single_threaded(function, data, content)

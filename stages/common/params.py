@@ -15,7 +15,6 @@ from stages.common.errors import StudyError
 from stages.common.numpy_params import NumpyTraining
 from stages.common.torch_params import CnnTraining, MlpTraining, TrainTorch
 
-DATA_SETS = ("fashion_mnist", "cifar10")
 Training = TypeVar("Training", NumpyTraining, MlpTraining)
 
 
@@ -39,9 +38,13 @@ class Variant(Checked, Generic[Training]):
 
 
 class Study(Checked, Generic[Training]):
-    """Named variants, each trained once for every seed: the study's, unless it has seeds of its own."""
+    """Named variants, each trained once for every seed: the study's, unless it has seeds of its own.
+
+    `shares`: the study of the same section that trains what both have (see `sharing`); its own name for none.
+    """
 
     seeds: Seeds
+    shares: Name | None = None
     variants: Annotated[list[Variant[Training]], Field(min_length=1)]
 
     @property

@@ -23,6 +23,8 @@ class Progress:
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """`count` more pieces are done; `note` says which."""
+        if not count:
+            return
         self.done += count
         if self.bar is not None:
             self.bar.set_postfix_str(note, refresh=False)

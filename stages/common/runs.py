@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import ConfigDict
 
 from stages.common.files import write_json, write_text
 from stages.common.fitting import Fit
@@ -24,6 +25,9 @@ DIGITS = 6
 @dataclass(frozen=True)
 class Run:
     """One training: `history` has a row an epoch with epoch, train_loss, loss, accuracy (on `split`)."""
+
+    # Of its JSON: what is not finite is a string, as strict JSON has no word for it.
+    __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings")
 
     variant: str
     seed: int

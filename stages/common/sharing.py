@@ -1,24 +1,29 @@
-"""The baseline is trained once: a study that lists it again refers to the study `baseline` instead of retraining it.
+"""No configuration is trained twice: a study names another that it shares with, and takes over what that has trained.
 
-What is shared is found by comparing settings, never by name: a variant with exactly the settings of one of the
-baseline's variants is that variant.
+What is shared is found by comparing settings and seeds, never by name: a variant with exactly the settings of one of
+the other study's, and no other seeds, is that variant.
 """
 
 from collections.abc import Mapping
 
 from stages.common.params import Study
 
-BASELINE = "baseline"
-
 
 def shared_variants(studies: Mapping[str, Study], name: str) -> dict[str, str]:
-    """Those variants of study `name` that the study `baseline` trains, with the names that they have there."""
-    if name == BASELINE or BASELINE not in studies:
+    """Those variants of study `name` that the study it `shares` with trains, with the names that they have there."""
+    study = studies[name]
+    if study.shares in (None, name) or study.shares not in studies:
         return {}
-    there = studies[BASELINE].variants
+    there = studies[study.shares].variants
     return {
         variant.name: other.name
-        for variant in studies[name].variants
+        for variant in study.variants
         for other in there
-        if other.training == variant.training
+        if other.training == variant.training and set(variant.seeds) <= set(other.seeds)
     }
+
+
+def own_tasks(studies: Mapping[str, Study], name: str) -> list[tuple]:
+    """Every variant of study `name` with every seed, less what is shared: what it trains itself."""
+    shared = shared_variants(studies, name)
+    return [(variant, seed) for variant, seed in studies[name].tasks if variant.name not in shared]

@@ -24,9 +24,8 @@ def relu(z: np.ndarray, a: np.ndarray) -> None:
 
 
 def relu_backward(z: np.ndarray, a: np.ndarray, error: np.ndarray, buffers: Buffers) -> None:
-    """f'(z) = 1 where z > 0, else 0."""
-    positive = buffers.get("positive", *z.shape, bool)
-    error *= np.greater(a, ZERO, out=positive)
+    """f'(z) = 1 where z > 0, else 0: the sign of a, as a number of a's own type, which multiplies without a cast."""
+    error *= np.sign(a, out=buffers.get("slope", *z.shape))
 
 
 def leaky_relu(z: np.ndarray, a: np.ndarray) -> None:

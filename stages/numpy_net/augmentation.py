@@ -6,6 +6,8 @@ pixels, so a table of pixel numbers, one row a rearrangement, turns augmenting a
 
 import numpy as np
 
+from stages.numpy_net.buffers import Buffers
+
 
 class Augmentation:
     """Shifts of up to `shift` pixels each way, and left-right flips of every second image where `flip`.
@@ -25,16 +27,19 @@ class Augmentation:
         self.background = np.asarray(background)
         self.table = rearrangements(shape, shift, flip)  # (kinds, pixels)
         self.pixels = int(np.prod(shape))
+        self.buffers = Buffers(np.float32)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """(batch, pixels) -> a new array (batch, pixels)."""
-        batch, channels = len(images), len(self.background)
-        padded = np.empty((batch, self.pixels + channels), images.dtype)
+        """(batch, pixels) -> other views of them (batch, pixels), in an array that the next call writes again."""
+        batch, width = len(images), self.pixels + len(self.background)
+        padded = self.buffers.get("padded", batch, width, images.dtype)
         padded[:, : self.pixels] = images
         padded[:, self.pixels :] = self.background
         kinds = self.generator.integers(len(self.table), size=batch)  # (batch,)
-        sources = self.table[kinds] + np.arange(batch)[:, None] * padded.shape[1]  # (batch, pixels)
-        return padded.ravel().take(sources)
+        sources = self.buffers.get("sources", batch, self.pixels, np.intp)
+        self.table.take(kinds, axis=0, out=sources, mode="clip")
+        sources += np.arange(0, batch * width, width)[:, None]  # each image's first pixel among all
+        return padded.ravel().take(sources, out=self.buffers.get("views", *images.shape, images.dtype), mode="clip")
 
 
 def rearrangements(shape: tuple[int, int, int], shift: int, flip: bool) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Objectives: what the network is told to make small, and the error that it sends back.
 
-`forward` returns one loss a sample; `backward(scale)` returns dL/dlogits times `scale`. The caller's scale holds
-1/batch for a mean, or 1 for a sum, and the learning rate where the optimiser lets it: one multiplication of a (batch,
-classes) array instead of one of every weight.
+`forward` returns one loss a sample, in an array that the next call writes again; `backward(scale)` returns dL/dlogits
+times `scale`. The caller's scale holds 1/batch for a mean, or 1 for a sum, and the learning rate where the optimiser
+lets it: one multiplication of a (batch, classes) array instead of one of every weight.
 """
 
 import numpy as np
@@ -30,8 +30,8 @@ class CrossEntropy:
         np.subtract(logits, np.maximum.reduce(logits, axis=1, keepdims=True, out=column), out=z)
         total = np.add.reduce(np.exp(z, out=p), axis=1, keepdims=True, out=column)  # (batch, 1)
         p /= total
-        losses = np.log(total[:, 0])
-        losses -= np.vecdot(z, targets)
+        losses = np.log(total, out=self.buffers.get("losses", batch, 1))[:, 0]  # (batch,)
+        losses -= np.vecdot(z, targets, out=column[:, 0])
         self.p, self.targets = p, targets
         return losses
 
@@ -59,7 +59,7 @@ class Published:
 
     def forward(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Logits and one-hot targets (batch, classes) -> losses (batch,)."""
-        return self.losses(logits, targets, logits.max())
+        return self.losses(logits, targets, np.maximum.reduce(logits, axis=None))
 
     def evaluate(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """As `forward`, each sample shifted by its own maximum: the published code predicts sample by sample."""
@@ -71,10 +71,10 @@ class Published:
         p = np.subtract(logits, shift, out=self.buffers.get("p", batch, classes))
         np.exp(p, out=p)
         p /= np.add.reduce(p, axis=1, keepdims=True, out=self.buffers.get("total", batch, 1))
-        true = np.vecdot(p, targets)
+        true = np.vecdot(p, targets, out=self.buffers.get("true", batch, 1)[:, 0])  # (batch,)
         true += self.epsilon
         self.p, self.targets = p, targets
-        return -np.log(true, out=true)
+        return np.negative(np.log(true, out=true), out=true)
 
     def backward(self, scale: float) -> np.ndarray:
         """2 (p - y) / classes · p (1 - p) · scale: (batch, classes)."""

@@ -39,6 +39,7 @@ def epochs(
     draws the order of the images, anew every epoch where `reshuffle`, else once. `mean=False` sums gradients over the
     mini-batch instead of averaging them. `l2` adds l2/2 · Σ w² to the objective (not to the losses reported).
     """
+    weights_sized = np.empty_like(network.weights) if l2 else None  # where L2's part of the gradient is made
 
     def step(x: np.ndarray, y: np.ndarray, lr: float) -> np.ndarray:
         """Forward, backward, update on one mini-batch (batch, inputs), (batch, classes); return its losses (batch,)."""
@@ -47,7 +48,8 @@ def epochs(
         losses = loss.forward(network.forward(x, training=True), y)
         network.backward(loss.backward(scale / len(x) if mean else scale))
         if l2:
-            np.add(network.weight_gradient, (l2 * scale) * network.weights, out=network.weight_gradient)
+            shrinkage = np.multiply(network.weights, l2 * scale, out=weights_sized)
+            np.add(network.weight_gradient, shrinkage, out=network.weight_gradient)
         if clip_norm_at is not None:
             clip_norm(network.gradient, clip_norm_at * scale)
         if clip_value_at is not None:

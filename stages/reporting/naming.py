@@ -7,6 +7,7 @@ from stages.common.torch_params import TorchTraining
 from stages.reporting.tables import listed
 
 AS_PUBLISHED = "as published"
+BASELINE = "baseline"  # the PyTorch study that the others depart from
 AS_RUN = "_as_run"  # what a variant's name ends on that does what the published code did, not what the report says
 DATA_SETS = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 TITLES = {"final": "Final models"}  # where the name of a study doesn't do as a heading

@@ -55,7 +55,7 @@ def versions_table() -> pd.DataFrame:
 def studies_table(halves: Mapping[str, Mapping[str, Result]]) -> pd.DataFrame:
     """A row a study of each half, by the name of its framework: its size, its seeds, what its runs were scored on.
 
-    Runs that were trained for the baseline are counted there alone.
+    Runs that another study trained are counted there alone.
     """
     rows = []
     for framework, results in halves.items():
@@ -67,7 +67,7 @@ def studies_table(halves: Mapping[str, Mapping[str, Result]]) -> pd.DataFrame:
                     "study": name,
                     "scored on": result.split,
                     "variants": len(result.variants),
-                    "of the baseline": len(result.shared) or NOTHING,
+                    "shared": len(result.shared) or NOTHING,
                     "seeds": seeds_name(result.seeds),
                     "runs": len(own),
                     "diverged": (own["status"] == "diverged").sum(),

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from stages.common.errors import StudyError
-from stages.common.params import Study
-from stages.common.sharing import BASELINE, shared_variants
+from stages.common.params import Study, Variant
+from stages.common.sharing import shared_variants
 from stages.reporting.inputs import MAKE, read_table
 from stages.reporting.tables import mean_and_sd
 
@@ -56,7 +56,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Result(Curves):
-    """A study of params.yaml with its results. `shared`: those of its variants that were trained for the baseline."""
+    """A study of params.yaml with its results. `shared`: those of its variants that another study trained."""
 
     name: str
     study: Study
@@ -89,7 +89,7 @@ def read_result(root: Path, section: str, name: str, study: Study, shared: Colle
     """
     folder = root / section / name
     runs = read_table(folder / "runs.csv", (*RUNS, "test_loss", "test_accuracy"), text=("variant", "status", "split"))
-    wanted = [(variant.name, seed) for variant, seed in study.tasks if variant.name not in shared]
+    wanted = [pair for pair in as_pairs(study.tasks) if pair[0] not in shared]
     if sorted(zip(runs["variant"], runs["seed"], strict=True)) != sorted(wanted):
         raise StudyError(f"{folder / 'runs.csv'} doesn't hold the runs of params.yaml's {section}.{name}; {MAKE}")
     split = runs["split"].iloc[0]
@@ -111,20 +111,34 @@ def with_ends(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_sharing(root: Path, section: str, studies: Mapping[str, Study]) -> dict[str, Result]:
-    """Read the studies of a section whose baseline is trained once; what they share with it is taken from it."""
+    """Read the studies of a section; what one shares with another is taken from there."""
     shared = {name: shared_variants(studies, name) for name in studies}
     own = {name: read_result(root, section, name, study, shared[name]) for name, study in studies.items()}
-    return {name: with_shared(result, own.get(BASELINE), shared[name]) for name, result in own.items()}
+    return {name: with_shared(result, own.get(result.study.shares), shared[name]) for name, result in own.items()}
 
 
-def with_shared(result: Result, baseline: Result | None, shared: Mapping[str, str]) -> Result:
-    """A study with those variants that the baseline trained: `shared` maps their names here to their names there."""
-    if not shared or baseline is None:
+def with_shared(result: Result, other: Result | None, shared: Mapping[str, str]) -> Result:
+    """A study with what the `other` trained for it: `shared` maps variants' names here to their names there."""
+    if not shared or other is None:
         return result
-    taken = baseline.select(shared)
-    history = pd.concat([result.history, taken.history], ignore_index=True)
-    runs = pd.concat([result.runs, taken.runs], ignore_index=True)
-    return Result(result.split, history, runs, result.name, result.study, tuple(shared))
+    taken, wanted = other.select(shared), set(as_pairs(result.study.tasks))
+    history, runs = (
+        pd.concat([own, more[[pair in wanted for pair in zip(more["variant"], more["seed"], strict=True)]]])
+        for own, more in ((result.history, taken.history), (result.runs, taken.runs))
+    )
+    return Result(
+        result.split,
+        history.reset_index(drop=True),
+        runs.reset_index(drop=True),
+        result.name,
+        result.study,
+        tuple(shared),
+    )
+
+
+def as_pairs(tasks: Collection[tuple[Variant, int]]) -> list[tuple[str, int]]:
+    """The names of variants with their seeds: as a study's files tell runs apart."""
+    return [(variant.name, seed) for variant, seed in tasks]
 
 
 def curve(history: pd.DataFrame, figure: str) -> pd.DataFrame:

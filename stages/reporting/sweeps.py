@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from stages.common.sharing import BASELINE
 from stages.reporting.looks import is_ordered, looks_of, value_of
-from stages.reporting.naming import AS_RUN, as_run_name, label, title
+from stages.reporting.naming import AS_RUN, BASELINE, as_run_name, label, title
 from stages.reporting.published import Published
 from stages.reporting.settings import common_settings, otherwise
 from stages.reporting.studies import Curves, Result, diverged_count

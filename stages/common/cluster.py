@@ -1,0 +1,126 @@
+"""The runs of a study on a Dask cluster, which shares nothing with this machine but the network.
+
+Each worker has a copy of the project of its own, as it needs the libraries anyhow; the data set is sent to it, to those
+too that join later. A worker whose numbers could differ from this machine's refuses, and says what differs.
+"""
+
+import pickle
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TypeVar
+
+import cloudpickle
+from distributed import Client, KilledWorker, get_worker
+from distributed.diagnostics.plugin import UploadFile
+from joblib import Parallel, delayed, parallel_config, register_parallel_backend
+from joblib._dask import DaskDistributedBackend
+
+from stages.common.errors import StudyError
+from stages.common.fingerprint import environment, file_hash, modules_in_use, own_environment
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+VARIABLE = "STUDY_SCHEDULER"
+ADDRESS = r"(tcp|tls)://\S+:\d+"
+PATIENCE = 15  # seconds to find the scheduler, and a first worker
+
+
+def as_done_there(
+    address: str, function: Callable[[Path, Task], Result], data: Path, tasks: Sequence[Task]
+) -> Iterator[Result]:
+    """Call `function(data, task)` on the workers of the scheduler at `address`; yield results as each is done."""
+    if not re.fullmatch(ADDRESS, address):
+        raise StudyError(f"{VARIABLE} = {address!r}: an address such as tcp://HOST:8786 is needed")
+    try:
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, TimeoutError) as error:
+        raise StudyError(f"{VARIABLE} = {address!r}: no Dask scheduler answers there") from error
+    register_parallel_backend("dask", Backend)
+    with client, parallel_config(backend="dask", client=client):
+        require_workers(client, address)
+        where = send(client, data), own_environment(), modules_in_use()
+        payloads = [cloudpickle.dumps(Call(on_worker, (function, task, *where))) for task in tasks]
+        try:
+            # pickle.loads is known everywhere: the scheduler needs no copy of the project.
+            yield from Parallel(return_as="generator_unordered", pre_dispatch="all", batch_size=1)(
+                delayed(pickle.loads)(payload) for payload in payloads
+            )
+        except ModuleNotFoundError as error:
+            raise StudyError(
+                f"{VARIABLE}: a worker finds no {error.name}: start it in a copy of the project, by PYTHONPATH=. "
+                "dask worker, with the libraries of requirements.txt"
+            ) from error
+        except KilledWorker as error:
+            raise StudyError(f"{VARIABLE}: one run ended {error.last_worker.address} and others before it") from error
+
+
+def require_workers(client: Client, address: str) -> None:
+    """At least one, each with a single thread: threads of one process would share its settings."""
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError as error:
+        raise StudyError(
+            f"{VARIABLE} = {address!r}: the scheduler has no workers; start some, see the README"
+        ) from error
+    for worker, threads in client.nthreads().items():
+        if threads != 1:
+            raise StudyError(f"the worker {worker} has {threads} threads: start workers with --nthreads 1")
+
+
+def send(client: Client, data: Path) -> str:
+    """Give every worker, now and later, a copy of the file; return its name there, which its contents decide."""
+    name = f"{file_hash(data)}{data.suffix}"
+    with tempfile.TemporaryDirectory() as folder:
+        named = Path(folder) / name
+        shutil.copyfile(data, named)
+        client.register_plugin(UploadFile(str(named), load=False), name=name)
+    return name
+
+
+class Call:
+    """A call that is made where its pickle is loaded."""
+
+    def __init__(self, function: Callable, arguments: tuple) -> None:
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        return self.function, self.arguments
+
+
+def on_worker(
+    function: Callable[[Path, Task], Result], task: Task, sent: str, wanted: dict[str, str], modules: tuple[str, ...]
+) -> Result:
+    """Call `function(data, task)` with the data that was `sent`, if equal numbers can be had here."""
+    worker = get_worker()
+    found = environment(modules, "torch" in wanted)
+    for what, value in wanted.items():
+        if found.get(what) != value:
+            raise StudyError(
+                f"the worker {worker.address} has another {what}, {found.get(what, 'none')} instead of {value}: "
+                "make them equal and start it again"
+            )
+    return function(Path(worker.local_directory) / sent, task)
+
+
+class Backend(DaskDistributedBackend):
+    """joblib's own, but that a run which Dask gives up on is reported, where joblib would wait for it for ever."""
+
+    def effective_n_jobs(self, n_jobs: int) -> int:
+        """The cores that there are, and never 1, for which joblib would send nothing and compute here."""
+        return max(2, super().effective_n_jobs(n_jobs))
+
+    def submit(self, func: Callable, callback: Callable) -> Future:
+        """Send one call, and say so where it fails without having been made."""
+        future = super().submit(func, callback)
+        future.add_done_callback(lambda done: callback(done.exception()) if done.exception() else None)
+        return future
+
+    def retrieve_result_callback(self, out: object) -> object:
+        """The result of a call, or the error in its place."""
+        if isinstance(out, BaseException):
+            raise out
+        return super().retrieve_result_callback(out)
