@@ -41,7 +41,7 @@ compare: $(INSTALLED) ## what changed since BASE (HEAD): parameters, metrics, ve
 	@rm -rf comparison
 	@$(RUN) -m tools.compare $(BASE) --pictures comparison
 
-bench: $(INSTALLED) ## time the network from scratch beside PyTorch
+bench: $(INSTALLED) ## measure the networks, the pipeline and the study against others and against the machine
 	@$(RUN) -m tools.bench
 
 browser: ## install Chromium for the test of report.html (Debian, Ubuntu; needs root)
