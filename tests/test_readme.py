@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from stages.common.params import load_params
+from stages.common.sharing import own_tasks
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -22,6 +25,13 @@ def test_its_headline_figures_are_those_of_the_results():
     baseline = pd.read_csv(ROOT / "reports/ablations/baseline/runs.csv")
     again = baseline[baseline["variant"] == "staircase"]["test_accuracy"].mean()
     assert any(f"| {again:.4f} |" in line for line in table)
+
+
+def test_its_count_of_runs_is_that_of_the_parameters():
+    params = load_params(ROOT / "params.yaml")
+    sections = (params.tune, params.ablations)
+    runs = sum(len(own_tasks(studies, name)) for studies in sections for name in studies)
+    assert f"{runs} runs and the models of record" in README
 
 
 def test_its_links_lead_somewhere():
@@ -52,7 +62,7 @@ def test_it_gives_a_reason_for_each_requirement():
 def test_its_reading_order_covers_the_network():
     modules = {path.name for path in (ROOT / "stages/numpy_net").glob("*.py")} - {"__init__.py"}
     named = set(re.findall(r"stages/numpy_net/(\w+\.py)", README))
-    assert modules - named == {"buffers.py", "choices.py"}  # plumbing, opened when it is met
+    assert modules - named == {"choices.py"}  # plumbing, opened when it is met
 
 
 def test_its_reading_order_covers_the_networks_in_pytorch():

@@ -151,7 +151,7 @@ def test_the_headline_has_the_published_pytorch_runs_beside_ours(project):
     assert table["published: baseline staircase in PyTorch"] == ["CIFAR-10", "0.5104", "0.5194", "1.351"]
     assert table["as run, 5 seeds: baseline staircase"][1] == "0.5134 ± 0.0016"
     assert table["published: final 0.1 then 0.01 in PyTorch"][1:] == ["0.4675", "–", "–"]
-    assert table["as run, 5 seeds: final 0.01"][1] == "0.3100 ± 0.0016"
+    assert table["as run, 3 seeds: final 0.01"][1] == "0.3090 ± 0.0010"
     write_json(Path("reports/train_cnn/cifar10/metrics.json"), {"test_accuracy": 0.8765})
     assert "The convolutional network reaches 90.00 % on Fashion-MNIST and 87.65 % on CIFAR-10." in text()
 
@@ -344,15 +344,15 @@ def test_settings_are_written_in_words(project):
 
 def test_variants_that_the_baseline_trained_appear_in_their_studies(project):
     assert "0.1_as_run" not in set(pd.read_csv("reports/ablations/learning_rate/runs.csv")["variant"])
-    seeds = f"{BATCH_256 + 0.003:.4f} ± 0.0016"
+    seeds = f"{BATCH_256 + 0.002:.4f} ± 0.0010"  # its own three, though the baseline has five
     table = {row[0]: row[1:] for row in rows(section(half(text(), "PyTorch"), "Learning rate"))}
     as_run, as_reported = 1, 3
     assert table["0.1"][as_run] == table["0.001"][as_run] == seeds
-    assert table["0.1"][as_reported] == f"{CONSTANT + 0.003:.4f} ± 0.0016"
+    assert table["0.1"][as_reported] == f"{CONSTANT + 0.002:.4f} ± 0.0010"
     assert table["0.001"][as_reported] != seeds
     result = report.read_inputs().torch.results["learning_rate"]
     assert set(result.shared) == {"0.1", "0.1_as_run", "0.001_as_run"}
-    assert len(result.history_of("0.1_as_run")) == 5 * EPOCHS
+    assert len(result.history_of("0.1_as_run")) == 3 * EPOCHS
     change_end("ablations/baseline", 0.9)  # of the staircase, which no study shares
     assert section(half(text(), "PyTorch"), "Learning rate").count(seeds) == 4  # validation and test figures of both
 
@@ -361,9 +361,9 @@ def test_shared_runs_are_counted_once(project):
     counted = {tuple(row[:2]): row for row in rows(section(text(), "Provenance")) if row[0] in ("NumPy", "PyTorch")}
     batch_size = counted["PyTorch", "batch_size"]
     variants, shared, seeds, runs = batch_size[3:7]
-    assert (variants, shared, seeds, runs) == ("3", "2", "1, 2, 3, 4 and 5", "5")
+    assert (variants, shared, seeds, runs) == ("3", "2", "1, 2 and 3", "3")
     assert counted["PyTorch", "baseline"][6] == "15"
-    assert counted["PyTorch", "augmentation"][5] == "1, 2, 3, 4 and 5; or 1, 2 and 3"
+    assert counted["NumPy", "published_architecture"][4] == "1"
 
 
 def test_published_pytorch_runs_stand_beside_the_range_of_their_seeds(project):
@@ -376,7 +376,7 @@ def test_published_pytorch_runs_stand_beside_the_range_of_their_seeds(project):
     as_run = ["0.3982", "0.4430", "0.4410", "0.4450", "5", "no"]
     assert table["hidden layers", "1"] == [*as_run, "1.676", "0.275", "0.4530"]
     # 0.1008 was published; the seeds as run lie 0.001 apart above it.
-    assert table["optimiser", "adam"][:6] == ["0.1008", "0.1038", "0.1018", "0.1058", "5", "yes"]
+    assert table["optimiser", "adam"][:6] == ["0.1008", "0.1028", "0.1018", "0.1038", "3", "yes"]
     assert table["dropout", "0.25"][-1] == "–"  # the code ran what was reported
 
 
@@ -511,26 +511,26 @@ def test_one_number_changed_in_a_history_changes_table_figure_and_verdict(projec
     before = end_of_sigmoid()
     assert before["verdict"] == "contradicted"
     assert before["told"] == ["contradicted"]
-    assert "0.8330 ± 0.0016" in before["table"]
+    assert "0.8320 ± 0.0010" in before["table"]
     change_end("ablations/activation", 0.0, "sigmoid")
     after = end_of_sigmoid()
     assert after["verdict"] == "undecided"
     assert after["told"] == ["undecided"]
-    assert "0.8330 ± 0.0016" not in after["table"].split("test accuracy")[0] + after["table"].split("sigmoid")[1][:40]
+    assert "0.8320 ± 0.0010" not in after["table"].split("test accuracy")[0] + after["table"].split("sigmoid")[1][:40]
     assert after["comparison"] != before["comparison"]
     assert after["figure"] != before["figure"]
 
 
 def test_the_story_of_the_learning_rates_is_told_from_the_runs(project):
     story = section(text(), "Why the published learning rates failed")
-    assert "15 of 15 runs at the rates 0.1, 0.01 and 0.005 are\nlost: they end below 0.2" in story
+    assert "9 of 9 runs at the rates 0.1, 0.01 and 0.005 are\nlost: they end below 0.2" in story
     assert "0 of 9 are, none at 0.1, 0.01 and 0.005" in story
     assert (
         "its loss is 0.9 · −ln(10⁻¹⁵) = 31.08; the published runs\nended at losses of 31.03, 31.00 and 31.05" in story
     )
     assert "The conclusion is an artefact of the code" in story
     table = {row[0]: row[1:] for row in rows(story)}
-    assert table["0.01"] == ["0.1000", "31.00", "0.1000 ± 0.0000", "5 of 5", "4", "0.8300 ± 0.0000", "0 of 3"]
+    assert table["0.01"] == ["0.1000", "31.00", "0.1000 ± 0.0000", "3 of 3", "4", "0.8300 ± 0.0000", "0 of 3"]
     edit_params(lambda raw: raw["tune"].pop("objective_learning_rate"))
     document = text()
     assert "Why the published learning rates failed" not in document
@@ -551,18 +551,24 @@ def test_each_fault_has_its_effect_or_its_evidence(project):
     assert re.findall(r"\*\*(F\d+): ", report_text) == [f"F{number}" for number in range(1, 14)]
     f3 = report_text.split("**F3: ")[1].split("**F4: ")[0]
     assert rows(f3) == [
-        ["784-64-10, batch size 128", "final accuracy", "0.8000", "0.8600", "+0.0600", "[+0.0600, +0.0600]", "5"]
+        ["784-64-10, batch size 128", "final accuracy", "0.8372", "0.8600", "+0.0228", "[+0.0228, +0.0228]", "3"]
     ]
     f4 = report_text.split("**F4: ")[1].split("**F5: ")[0]
     # Made-up runs diverge at batch size 1 alone, and with a loss that is no number, unlike the real ones.
-    assert "0 of 105 runs as published with several images a batch end with a loss that is no number, 15 of 20" in f4
+    assert "0 of 77 runs as published with several images a batch end with a loss that is no number, 9 of 12" in f4
     assert "called 1, 2 and 3, as described 2, 3 and 4; of the one called 3, 2 ran" in report_text
     # The last of 20 batches of 256 has 136 of 5,000 images: it weighs 1/20 instead of 136/5000.
     assert "the last of 20 batches has 136 images of 256" in report_text
 
 
 def test_a_fault_without_runs_says_so(project):
-    edit_params(lambda raw: [raw["tune"].pop("faults"), raw["ablations"].pop("weight_decay")])
+    edit_params(
+        lambda raw: [
+            raw["tune"].pop("faults"),
+            raw["tune"].pop("objective_architecture"),
+            raw["ablations"].pop("weight_decay"),
+        ]
+    )
     inputs = report.read_inputs()
     table = report.read_findings(inputs).effects
     assert table[table["fault"] == "F3"]["evidence"].tolist() == ["its runs are not in params.yaml"]

@@ -12,7 +12,7 @@ from scipy import stats
 from stages.reporting.comparison import collapse_epoch
 from stages.reporting.counterparts import as_published
 from stages.reporting.halves import PUBLISHED_ON, Inputs
-from stages.reporting.naming import AS_RUN
+from stages.reporting.naming import AS_RUN, BASELINE
 from stages.reporting.statistics import LEVEL, of_paired_difference
 from stages.reporting.studies import Result
 from stages.reporting.tables import listed, number
@@ -30,7 +30,9 @@ def underflow(inputs: Inputs) -> list[dict]:
         result.runs_of(variant.name).assign(single=variant.training.batch_size == 1)
         for result in inputs.numpy.results.values()
         for variant in result.study.variants
-        if as_published(variant.training) == variant.training and variant.training.reduction == "sum"
+        if variant.name not in result.shared  # counted where they were trained
+        and as_published(variant.training) == variant.training
+        and variant.training.reduction == "sum"
     ]
     if not runs:
         return []
@@ -108,13 +110,16 @@ def spread(inputs: Inputs) -> list[dict]:
     """F12: published differences between single runs beside what two seeds of one configuration differ by."""
     published, results = inputs.torch.published, inputs.torch.results
     deviations, freedom, differences = [], [], []
-    for study in SINGLE_RUNS:
+    for study in (BASELINE, *SINGLE_RUNS):
         result = results.get(study)
         if result is None or not inputs.torch.comparable:
             continue
-        variances = result.runs.groupby("variant")["final_accuracy"].agg(["var", "count"])
+        own = result.runs[~result.runs["variant"].isin(result.shared)]
+        variances = own.groupby("variant")["final_accuracy"].agg(["var", "count"])
         deviations += list(variances["var"] * (variances["count"] - 1))
         freedom += list(variances["count"] - 1)
+        if study == BASELINE:  # what all of them share
+            continue
         finals = published.runs_of(study)["final_accuracy"].to_numpy()
         differences += list(np.abs(finals[1:] - finals[0]))
     if not sum(freedom):
