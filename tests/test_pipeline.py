@@ -126,7 +126,12 @@ def experiment(project: Project, stage: str, setting: str, written: str) -> None
         ([f"ablations.{BASELINE}.seeds.0=7"], {*ABLATIONS}),  # they share its variants
         (
             [f"ablations.{SHARING}.seeds.0=7", "train_cnn.cifar10.lr=0.1", f"tune.{DIVERGING}.seeds.0=7"],
-            {f"ablations@{SHARING}", "train_cnn@cifar10", f"tune@{DIVERGING}"},
+            {
+                f"ablations@{SHARING}",
+                "train_cnn@cifar10",
+                f"tune@{DIVERGING}",
+                "tune@batch_size",
+            },  # which shares with it
         ),
     ],
 )
