@@ -14,7 +14,7 @@ from stages.torch_net.images import Augmentation, Normalisation
 from stages.torch_net.optimisers import optimiser
 from stages.torch_net.training import Phase, epochs, take_step
 from tools.benchmark.data import CLASSES, Data
-from tools.benchmark.ours_torch import bfloat16_here, deterministic
+from tools.benchmark.ours_torch import bfloat16_here, deterministic, second_of_two
 from tools.benchmark.plan import CIFAR, Plan
 from tools.benchmark.threads import CORES
 from tools.benchmark.timing import Contestant, ratios, spread, take_turns
@@ -62,11 +62,7 @@ def real_seconds(training: CnnTraining, data: Data, batch_size: int, bfloat16: b
         label_smoothing=training.label_smoothing,
         bfloat16=bfloat16,
     )
-    with deterministic():
-        next(rows)
-        start = time.perf_counter()
-        next(rows)
-        return time.perf_counter() - start
+    return second_of_two(rows)
 
 
 def bare_seconds(training: CnnTraining, data: Data, batch_size: int, bfloat16: bool) -> float:

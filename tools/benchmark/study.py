@@ -10,13 +10,12 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-from stages.common.numpy_run import train_run
+from stages.common.costs import numpy_cost
 from stages.common.parallel import as_done
 from stages.common.params import Params, Variant, load_params
-from stages.common.runs import Run
+from stages.tune import one_run
 from tools.benchmark.children import LeftOutError, output_of
 from tools.benchmark.data import is_prepared, prepared
 from tools.benchmark.plan import FASHION
@@ -26,20 +25,13 @@ JOBS = (1, 2)
 
 
 def sample(params: Params) -> list[tuple[Variant, int]]:
-    """The sampled runs; the small mini-batches, which take the longest, go first, so that no core waits at the end."""
+    """The sampled runs, the longest first, as the stage has them."""
     tasks = [
         (variant.model_copy(update={"training": variant.training.model_copy(update={"epochs": 1})}), variant.seeds[0])
         for study in params.tune.values()
         for variant in study.variants[:VARIANTS]
     ]
-    return sorted(tasks, key=lambda task: task[0].training.batch_size)
-
-
-def one_run(path: Path, task: tuple[Variant, int]) -> Run:
-    """Train one variant with one seed, as the stage does."""
-    variant, seed = task
-    run, _ = train_run(variant.training, path, variant.name, seed)
-    return run
+    return sorted(tasks, key=lambda task: numpy_cost(task[0].training), reverse=True)
 
 
 def seconds_with(jobs: int) -> float:
