@@ -34,10 +34,17 @@ def download(edition: Edition, target: Path, candidates: Iterable[Place]) -> str
     """Write the edition's canonical contents to the directory `target`; return the label of the place that served."""
     for place in candidates:
         try:
-            with place.open() as folder, whole_directory(target) as temporary:
+            # The target first: where it cannot be written, nothing need be fetched.
+            with whole_directory(target) as temporary, place.open() as folder:
                 write_contents(folder, edition, temporary)
-        except (StudyError, OSError) as reason:
+        except StudyError as reason:
             print(f"{edition.label}: {place.label}: {reason}", file=sys.stderr, flush=True)
+        except OSError as error:
+            # Places answer for their own errors. This one is of writing, and every other place would meet it too.
+            raise StudyError(
+                f"{edition.label}: {error.filename or target} cannot be written: {error.strerror or error}; "
+                "free some space there or make it writable"
+            ) from error
         else:
             return place.label
     raise StudyError(f"no place served {edition.label}; {_advice(edition)}")

@@ -1,8 +1,10 @@
 """Whichever place serves, the same bytes arrive whole; whatever goes wrong ends in one line and loses nothing."""
 
+import errno
 import gzip
 import http.server
 import io
+import os
 import re
 import shutil
 import socket
@@ -10,9 +12,11 @@ import stat
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torchvision
+import yaml
 
 from stages import download as node
 from stages.common import debian, fetching
@@ -27,7 +32,7 @@ from stages.common.archives import open_unpacked
 from stages.common.directories import whole_directory
 from stages.common.editions import Edition, Upstream, load_edition
 from stages.common.errors import StudyError
-from stages.common.places import places
+from stages.common.places import Place, places
 from tests.miniature import write_miniature, write_tar_gz
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -373,14 +378,19 @@ Answers = dict[str, list[tuple[int, bytes]]]
 
 
 @contextmanager
-def mirror(answers: Answers) -> Iterator[tuple[str, list[str]]]:
-    """A server on this machine: its address, and the names asked for. The last answer for a name is repeated."""
+def mirror(answers: Answers, before_first: Callable[[], object] = list) -> Iterator[tuple[str, list[str]]]:
+    """A server on this machine: its address, and the names asked for. The last answer for a name is repeated.
+
+    Whoever asks for the training images, the first of all files, has to wait until `before_first` returns.
+    """
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             name = self.path.lstrip("/")
             asked.append(name)
+            if name.startswith(TRAIN_IMAGES):
+                before_first()
             waiting = answers.get(name, [(404, b"")])
             status, body = waiting.pop(0) if len(waiting) > 1 else waiting[0]
             self.send_response(status)
@@ -560,6 +570,17 @@ def test_apt_that_fails_or_is_not_there(
     assert "needs apt-get and dpkg" in refusal(edition, capsys)[-2]
 
 
+def test_apt_that_does_not_end_is_left(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edition = replace(edition_of(made), debian_package="dataset-fashion-mnist")
+    monkeypatch.setattr(debian, "SECONDS", 0.2)
+    monkeypatch.setenv("PATH", fake_tools(Path("bin").resolve(), "exec sleep 20"))
+    start = time.monotonic()
+    assert refusal(edition, capsys)[-2].endswith("apt-get download failed: not done within 0.2 s")
+    assert time.monotonic() - start < 10
+
+
 # What data/editions.yaml says
 
 
@@ -625,17 +646,34 @@ def test_a_broken_editions_file_is_named(tmp_path: Path, text: str | None, reaso
 # The command
 
 
-def test_the_command(made: Path, sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def project(made: Path, sets: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder with what the command needs, and the miniature sets to serve."""
     shutil.copytree(ROOT / "stages", "stages", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "params.yaml", "params.yaml")
     Path("data").mkdir()
     shutil.copy(made / "editions.yaml", "data/editions.yaml")
     monkeypatch.setenv("DATASETS_DIR", str(sets))
+    return Path.cwd()
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "stages.download", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
 
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "stages.download", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_command_where_no_place_serves(project: Path, sets: Path) -> None:
+    flip(sets / f"{TRAIN_IMAGES}.gz")
+    done = run("fashion_mnist")
+    first, second, last = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert first.startswith(f"fashion_mnist (original edition): DATASETS_DIR={sets}: ")
+    assert second == "fashion_mnist (original edition): data/archives/: no such folder"
+    assert last.startswith("error: no place served fashion_mnist (original edition); put ")
+    assert not list(Path("data/raw").iterdir())
+
+
+def test_the_command(project: Path, sets: Path) -> None:
     done = run("fashion_mnist")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"fashion_mnist (original edition): served by DATASETS_DIR={sets}\n"
@@ -645,3 +683,200 @@ def test_the_command(made: Path, sets: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert done.stderr.splitlines() == [
             "error: usage: python -m stages.download NAME, where NAME is one of: fashion_mnist, cifar10"
         ]
+
+
+# A disk that is full or read-only
+
+
+def may_mount() -> bool:
+    """Whether this user may mount a file system of their own, in a name space of its own that ends with the command."""
+    try:
+        return not subprocess.run(
+            [*OWN_MOUNTS, "mount -t tmpfs none /mnt"], capture_output=True, check=False
+        ).returncode
+    except OSError:
+        return False
+
+
+OWN_MOUNTS = ("unshare", "--mount", "--map-root-user", "sh", "-c")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"), [("size=200k", "No space left on device"), ("ro", "Read-only file system")]
+)
+@pytest.mark.parametrize("data_set", ["fashion_mnist", "cifar10"])
+def test_a_disk_that_takes_no_more_ends_the_command_with_one_line(
+    data_set: str, refusal: str, reason: str, project: Path
+) -> None:
+    if not may_mount():
+        pytest.skip("needs the right to mount a small file system")
+    script = f"""
+        mkdir data/raw && mount -t tmpfs -o size=4m none data/raw || exit 99
+        mkdir data/raw/{data_set} && echo earlier > data/raw/{data_set}/before
+        mount -o remount,{refusal} data/raw || exit 99
+        "{sys.executable}" -m stages.download {data_set}
+        echo $?
+        find data/raw | sort
+        cat data/raw/{data_set}/before
+    """
+    done = subprocess.run([*OWN_MOUNTS, script], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "1",
+        *("data/raw", f"data/raw/{data_set}", f"data/raw/{data_set}/before"),
+        "earlier",
+    ]
+    (line,) = done.stderr.splitlines()
+    assert re.fullmatch(
+        rf"error: {data_set} \(\w+ edition\): data/raw/\S*{data_set}\S* cannot be written: {reason}; "
+        "free some space there or make it writable",
+        line,
+    )
+
+
+ERRORS = [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO]
+
+
+def failing(number: int) -> Callable[..., None]:
+    def fail(*unused: object, **unused_too: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize("number", ERRORS)
+@pytest.mark.parametrize(
+    ("name", "what"), [("fashion_mnist", "write_bytes"), ("cifar10", "addfile"), ("cifar10", "mkdir")]
+)
+def test_no_other_place_is_asked_where_nothing_can_be_written(
+    name: str,
+    what: str,
+    number: int,
+    made: Path,
+    sets: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    edition = edition_of(made, name, "jpeg" if name == "cifar10" else "original")
+    before = fetch_from(sets, edition, monkeypatch)
+    Path("data/raw/out/before").touch()
+    owner = {"write_bytes": Path, "addfile": tarfile.TarFile, "mkdir": tempfile}[what]
+    monkeypatch.setattr(owner, "mkdtemp" if what == "mkdir" else what, failing(number))
+    first, *others = refusal(edition, capsys)
+    assert not others
+    advice = "free some space there or make it writable"
+    assert first == f"{edition.label}: data/raw/out cannot be written: {os.strerror(number)}; {advice}"
+    assert contents(Path("data/raw/out")) == {**before, "before": b""}
+
+
+def test_a_full_folder_for_temporary_files_is_named(
+    made: Path, sets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(Path.cwd()))
+    open_file = Path.open
+
+    def open_full(self: Path, mode: str = "r", *arguments: object, **options: object) -> object:
+        return open_file(Path("/dev/full"), mode) if "b" in mode and "w" in mode else open_file(self, mode)
+
+    with mirror(answers_of(sets)) as (first, _), mirror(answers_of(sets)) as (second, asked):
+        edition = with_mirrors(edition_of(made), first, second)
+        monkeypatch.setattr(Path, "open", open_full)
+        line = refusal(edition, capsys)[-1]
+    assert re.fullmatch(
+        rf".*: {Path.cwd()}/tmp\w+ cannot be written: No space left on device; free some space .*", line
+    )
+    assert not asked
+    assert not list(Path("data/raw").iterdir())
+    assert sorted(path.name for path in Path().iterdir()) == ["data", "sets"]
+
+
+@pytest.mark.parametrize("name", ["nowhere/", "~nobody-of-this-name/sets", "x" * 300, "data/archives/file"])
+def test_a_place_that_cannot_be_entered_is_passed_over(
+    name: str, made: Path, sets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("data").mkdir()
+    sets.rename("data/archives")
+    Path("data/archives/file").touch()
+    monkeypatch.setenv("DATASETS_DIR", name)
+    edition = edition_of(made)
+    assert node.download(edition, Path("data/raw/out"), places(edition)) == "data/archives/"
+
+
+@pytest.mark.parametrize(("data_set", "name"), EDITIONS)
+def test_a_place_that_cannot_be_read_is_passed_over(
+    data_set: str,
+    name: str,
+    made: Path,
+    sets: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Root may read everything, so the refusals are put on."""
+    Path("data").mkdir()
+    shutil.copytree(sets, "data/archives")
+    monkeypatch.setenv("DATASETS_DIR", str(sets))
+    edition = edition_of(made, data_set, name)
+    is_file = Path.is_file
+
+    def refuse(self: Path) -> bool:
+        if self.is_relative_to(sets):
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return is_file(self)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert node.download(edition, Path("data/raw/out"), places(edition)) == "data/archives/"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(rf"DATASETS_DIR={sets}: {sets}/\S+ cannot be read: Permission denied$", line)
+
+
+def test_an_image_that_cannot_be_read_is_no_error_of_writing(
+    made: Path, sets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tarfile.open(sets / "cifar10-jpeg.tar.gz") as archive:
+        archive.extractall("clone", filter="data")
+    monkeypatch.setenv("DATASETS_DIR", "clone")
+    monkeypatch.setattr(Path, "read_bytes", failing(errno.EIO))
+    first, *_, last = refusal(edition_of(made, "cifar10", "jpeg"), capsys)
+    assert re.search(r"DATASETS_DIR=clone: clone/train/airplane/\d+\.jpg cannot be read: Input/output error", first)
+    assert last.startswith("no place served cifar10")
+
+
+# Two at once
+
+
+def test_two_downloads_at_once_both_end_in_the_right_bytes(made: Path, sets: Path) -> None:
+    edition = edition_of(made)
+    together = threading.Barrier(2, timeout=20)
+
+    @contextmanager
+    def open_together() -> Iterator[Path]:
+        together.wait()  # both have begun to write
+        yield sets
+        together.wait()  # both are done writing, and replace the target at the same moment
+
+    place = Place("together", open_together)
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            both = [pool.submit(node.download, edition, Path("data/raw/out"), [place]) for _ in range(2)]
+            assert [one.result(timeout=60) for one in both] == ["together"] * 2
+            assert [path.name for path in Path("data/raw").iterdir()] == ["out"]
+            assert sorted(contents(Path("data/raw/out"))) == sorted(edition.contents)
+
+
+def test_two_commands_at_once(made: Path, sets: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their mirror answers only once both have asked, so that neither is done before the other begins."""
+    monkeypatch.delenv("DATASETS_DIR")
+    answers, together = answers_of(sets), threading.Barrier(2, timeout=20)
+    with mirror(answers, before_first=together.wait) as (address, asked):
+        facts = yaml.safe_load(Path("data/editions.yaml").read_text())
+        files = {f"{name}.gz": None for name in edition_of(made).contents}
+        facts["fashion_mnist"]["original"]["upstream"] = {"files": files, "mirrors": [address]}
+        Path("data/editions.yaml").write_text(yaml.safe_dump(facts))
+        command = [sys.executable, "-m", "stages.download", "fashion_mnist"]
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        ends = [one.communicate(timeout=60) for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert [out for out, _ in ends] == [f"fashion_mnist (original edition): served by {address}\n"] * 2
+    assert [path.name for path in Path("data/raw").iterdir()] == ["fashion_mnist"]
+    expected = {name: gzip.decompress((sets / f"{name}.gz").read_bytes()) for name in edition_of(made).contents}
+    assert contents(Path("data/raw/fashion_mnist")) == expected
+    assert len(asked) == 2 * len(expected)

@@ -14,6 +14,7 @@ import pytest
 
 from stages import preprocess as node
 from stages.common.contents import write_contents
+from stages.common.datasets import read_split
 from stages.common.editions import load_edition
 from stages.common.errors import StudyError
 from stages.common.files import read_json
@@ -112,26 +113,79 @@ def test_a_second_run_gives_the_same_bytes(project: Path, monkeypatch: pytest.Mo
     assert not list(Path().rglob(".*"))
 
 
-def test_only_training_pixels_enter_the_normalisation(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = prepare(monkeypatch)
+def writable(images: Images) -> Images:
+    """A copy, to be changed."""
+    return Images(images.images.copy(), images.labels)
+
+
+SETS = pytest.mark.parametrize(("name", "edition"), [("fashion_mnist", "original"), ("cifar10", "jpeg")])
+
+
+@SETS
+def test_only_training_pixels_enter_the_normalisation(
+    project: Path, name: str, edition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = prepare(monkeypatch, name, edition=edition)
     read_raw = node.read_raw
     validation = before["validation_index"]
 
-    def changed(training: bool) -> dict[str, np.ndarray]:
+    def changed(part: str) -> dict[str, np.ndarray]:
         def read(*arguments: object) -> tuple[Images, Images]:
-            train, test = read_raw(*arguments)
+            train, test = map(writable, read_raw(*arguments))
             outside = np.isin(np.arange(len(train.labels)), validation)
-            train.images[~outside if training else outside] //= 2
-            return train, Images(test.images // 2, test.labels)
+            images = {"training": train.images, "validation": train.images, "test": test.images}[part]
+            chosen = {"training": ~outside, "validation": outside, "test": slice(None)}[part]
+            images[chosen] //= 2
+            return train, test
 
         monkeypatch.setattr(node, "read_raw", read)
-        return prepare(monkeypatch)
+        return prepare(monkeypatch, name, edition=edition)
 
-    elsewhere, inside = changed(training=False), changed(training=True)
-    for key in ("mean", "std"):
-        np.testing.assert_array_equal(elsewhere[key], before[key])
-        assert (inside[key] != before[key]).all()
-    assert (elsewhere["train_images"] != before["train_images"]).any()
+    for part in ("validation", "test"):
+        after = changed(part)
+        for key in ("mean", "std"):
+            assert after[key].tobytes() == before[key].tobytes()
+        assert any((after[key] != before[key]).any() for key in ("train_images", "test_images"))
+    inside = changed("training")
+    assert all((inside[key] != before[key]).all() for key in ("mean", "std"))
+
+
+@SETS
+def test_every_image_is_in_one_split_and_those_that_occur_twice_are_reported(
+    project: Path, name: str, edition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: one training image a second time there and three times in validation, others among the test images."""
+    usual = prepare(monkeypatch, name, edition=edition)
+    validation = usual["validation_index"]
+    training = np.delete(np.arange(len(usual["train_labels"])), validation)
+    assert read_json(Path(f"reports/data/{name}.json"))["images"] == {
+        "training": len(training),
+        "validation": len(validation),
+        "test": len(usual["test_labels"]),
+    }
+    read_raw = node.read_raw
+
+    def read(*arguments: object) -> tuple[Images, Images]:
+        train, test = map(writable, read_raw(*arguments))
+        train.images[[training[1], *validation[:3]]] = train.images[training[0]]
+        test.images[:2] = train.images[training[5]]
+        test.images[2] = train.images[validation[7]]
+        return train, test
+
+    monkeypatch.setattr(node, "read_raw", read)
+    prepare(monkeypatch, name, edition=edition)
+    assert read_json(Path(f"reports/data/{name}.json"))["duplicates"] == {
+        "within": {"training": 1, "validation": 2, "test": 1},
+        "validation_images_in_training": 3,
+        "test_images_in_training": 2,
+        "test_images_in_validation": 1,
+    }
+    path = Path(f"data/prepared/{name}.npz")
+    parts = [read_split(path, split) for split in ("training", "validation")]
+    together = read_split(path, "all_training")
+    order = np.argsort([*training, *validation])
+    for number in range(2):  # images, labels
+        np.testing.assert_array_equal(np.concatenate([part[number] for part in parts])[order], together[number])
 
 
 def test_a_failure_keeps_what_was_there(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

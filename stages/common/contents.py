@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from stages.common import jpeg_tar
@@ -14,7 +15,8 @@ MEBIBYTE = 1 << 20
 
 def write_contents(folder: Path, edition: Edition, target: Path) -> None:
     """Find the edition in `folder`, plain, gzipped or in an archive, and write its canonical files into `target`."""
-    packings = _packings(folder, edition)
+    with _reading(folder):
+        packings = _packings(folder, edition)
     if not packings:
         raise StudyError(f"holds none of: {_wanted(edition)}")
     reasons = []
@@ -75,7 +77,7 @@ def _write_from_tar(path: Path, edition: Edition, target: Path) -> None:
         return name in edition.contents
 
     missing = set(edition.contents)
-    for member, data in tar_files(path, limit, wanted):
+    for member, data in tar_files(path, limit, len(edition.contents), wanted):
         name = _last_part(member)
         if name not in missing:
             raise StudyError(f"{path.name} holds {name} twice")
@@ -126,15 +128,27 @@ def _jpeg_files(packing: Path, edition: Edition, left: int) -> Iterator[tuple[st
 
     if packing.is_dir():
         return _files_below(packing, edition, wanted)
-    return tar_files(packing, jpeg_tar.size_limit(edition), wanted)
+    return tar_files(packing, jpeg_tar.size_limit(edition), edition.train_images + edition.test_images, wanted)
 
 
 def _files_below(folder: Path, edition: Edition, wanted: Callable[[str, int], bool]) -> Iterator[tuple[str, bytes]]:
     for split in ("train", "test"):
         for class_name in edition.class_names:
             for path in sorted((folder / split / class_name).glob("*.jpg")):
-                if path.is_file() and wanted(path.as_posix(), path.stat().st_size):
-                    yield path.as_posix(), path.read_bytes()
+                with _reading(path):
+                    if not (path.is_file() and wanted(path.as_posix(), path.stat().st_size)):
+                        continue
+                    data = path.read_bytes()
+                yield path.as_posix(), data
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Errors of reading become the place's; those that are left are errors of writing, the same for every place."""
+    try:
+        yield
+    except OSError as error:
+        raise StudyError(f"{error.filename or path} cannot be read: {error.strerror or error}") from error
 
 
 def _check_size(source: str, found: int, expected: int) -> None:

@@ -36,8 +36,10 @@ def _run(*command: str, folder: Path) -> str:
         done = subprocess.run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{type(error).__name__}"
+    except subprocess.TimeoutExpired:
+        return f"not done within {SECONDS} s"
+    except OSError as error:
+        return error.strerror or type(error).__name__
     if done.returncode == 0:
         return ""
     lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]

@@ -24,9 +24,15 @@ def read_raw(folder: Path, edition: Edition) -> tuple[Images, Images]:
     readers = {"idx": _read_idx, "cifar_binary": _read_cifar_binary, "jpeg": _read_jpeg}
     if edition.format not in readers:
         raise StudyError(f"{edition.label}: format {edition.format!r} is unknown; known: {', '.join(readers)}")
-    for name in edition.contents:
+    for name, content in edition.contents.items():
         if not (folder / name).is_file():
             raise StudyError(f"{folder / name} is missing: not the {edition.label}; run `dvc repro download`")
+        # What is too large is not read at all; the reader of tar archives has a bound of its own.
+        if edition.format != "jpeg" and (found := (folder / name).stat().st_size) > content.bytes:
+            raise StudyError(
+                f"{folder / name} has {found:,} bytes, not {content.bytes:,}: "
+                f"not the {edition.label}; run `dvc repro download`"
+            )
     train, test = readers[edition.format](folder, edition)
     _check(train, edition.train_images, edition, f"{folder}: training")
     _check(test, edition.test_images, edition, f"{folder}: test")
@@ -63,3 +69,6 @@ def _check(part: Images, count: int, edition: Edition, where: str) -> None:
     classes = len(edition.class_names)
     if labels.max(initial=0) >= classes:
         raise StudyError(f"{where}: label {labels.max()} is out of range; the {classes} classes are 0 to {classes - 1}")
+    for name, found in zip(edition.class_names, np.bincount(labels, minlength=classes), strict=True):
+        if found != count // classes:  # every class has as many images in every data set here
+            raise StudyError(f"{where}: {found:,} images of the class {name}, not {count // classes:,}")

@@ -13,18 +13,24 @@ UNSIGNED_BYTE = 0x08
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """Read an IDX file of unsigned bytes with the given number of dimensions; uint8, the shape its header states."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            shape = _shape(file.read(4 + 4 * dimensions), dimensions, path)
+            # Python's integers: a product of absurd 32-bit sizes would wrap around in NumPy's.
+            found, expected = path.stat().st_size, 4 + 4 * dimensions + math.prod(shape)
+            if found != expected:
+                raise StudyError(f"{path}: has {found:,} bytes, but its header {shape} asks for {expected:,}")
+            return np.frombuffer(file.read(), np.uint8).reshape(shape)
+    except ValueError as error:
+        # One side is 0, hence no byte is missing, but the others are more than NumPy can count.
+        raise StudyError(f"{path}: its header {shape} asks for an impossible array") from error
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror}); run `dvc repro download`") from error
-    header = 4 + 4 * dimensions
-    if len(data) < header or data[:4] != bytes([0, 0, UNSIGNED_BYTE, dimensions]):
+
+
+def _shape(header: bytes, dimensions: int, path: Path) -> list[int]:
+    if len(header) < 4 + 4 * dimensions or header[:4] != bytes([0, 0, UNSIGNED_BYTE, dimensions]):
         raise StudyError(
-            f"{path}: begins with {data[:4].hex() or 'nothing'}, "
+            f"{path}: begins with {header[:4].hex() or 'nothing'}, "
             f"not as an IDX file of unsigned bytes with {dimensions} dimension(s)"
         )
-    # Python's integers: a product of absurd 32-bit sizes would wrap around in NumPy's.
-    shape = [int.from_bytes(data[start : start + 4], "big") for start in range(4, header, 4)]
-    expected = header + math.prod(shape)
-    if len(data) != expected:
-        raise StudyError(f"{path}: has {len(data):,} bytes, but its header {shape} asks for {expected:,}")
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    return [int.from_bytes(header[start : start + 4], "big") for start in range(4, len(header), 4)]

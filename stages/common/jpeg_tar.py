@@ -8,11 +8,12 @@ import hashlib
 import io
 import re
 import tarfile
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from stages.common.archives import tar_files
 from stages.common.editions import Edition
@@ -61,7 +62,8 @@ def read_tar(path: Path, edition: Edition) -> dict[str, tuple[np.ndarray, np.nda
     """
     labels = {name: label for label, name in enumerate(edition.class_names)}
     found: dict[str, list[tuple[str, int, bytes]]] = {"train": [], "test": []}
-    for name, content in tar_files(path, size_limit(edition), lambda name, size: True):
+    expected = edition.train_images + edition.test_images
+    for name, content in tar_files(path, size_limit(edition), expected, lambda name, size: True):
         parts = IMAGE_NAME.fullmatch(name)
         if parts is None or parts[3] not in labels:
             raise StudyError(f"{path}: {name!r} is no image of {edition.label}")
@@ -85,10 +87,17 @@ def _pixels(content: bytes, edition: Edition, where: str) -> np.ndarray:
     """The pixels of one JPEG file, uint8 (height, width, channels)."""
     mode = {1: "L", 3: "RGB"}[edition.channels]
     try:
-        with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
+        with warnings.catch_warnings():
+            for kind in (Image.DecompressionBombWarning, UserWarning):  # which would be lines of their own
+                warnings.simplefilter("error", kind)
+            image = Image.open(io.BytesIO(content), formats=["JPEG"])
+        with image:
             if image.size != (edition.width, edition.height) or image.mode != mode:
                 found = f"{image.size[0]}x{image.size[1]} {image.mode}"
                 raise StudyError(f"{where} is {found}, not {edition.width}x{edition.height} {mode}")
             return np.asarray(image, np.uint8).reshape(edition.image_shape)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except StudyError:
+        raise
+    # Pillow answers broken files with whatever its parsers stumble over.
+    except Exception as error:
         raise StudyError(f"{where} is not a whole JPEG image") from error

@@ -32,8 +32,8 @@ def places(edition: Edition) -> Iterator[Place]:
     """All places for an edition: the user's folder, the project's, the upstream mirrors, Debian's package."""
     named = os.environ.get(FOLDER_VARIABLE)
     if named:
-        yield Place(f"{FOLDER_VARIABLE}={named}", lambda: _existing_folder(Path(named).expanduser()))
-    yield Place(f"{ARCHIVES}/", lambda: _existing_folder(ARCHIVES))
+        yield Place(f"{FOLDER_VARIABLE}={named}", lambda: _existing_folder(named))
+    yield Place(f"{ARCHIVES}/", lambda: _existing_folder(str(ARCHIVES)))
     for mirror in edition.upstream.mirrors:
         yield Place(mirror, lambda mirror=mirror: _mirror(mirror, edition))
     if edition.debian_package:
@@ -41,10 +41,12 @@ def places(edition: Edition) -> Iterator[Place]:
 
 
 @contextmanager
-def _existing_folder(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
+def _existing_folder(name: str) -> Iterator[Path]:
+    # Not by Path's own methods, which raise an error for a user that doesn't exist or a folder that cannot be entered.
+    folder = os.path.expanduser(name)  # noqa: PTH111
+    if not os.path.isdir(folder):  # noqa: PTH112
         raise StudyError("no such folder")
-    yield folder
+    yield Path(folder)
 
 
 @contextmanager
