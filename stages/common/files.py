@@ -8,23 +8,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from stages.common.leftovers import leftover_prefix, temporary_for
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; rename it to `path` on success, delete it on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with temporary_for(path, lambda: empty_file(path)) as temporary:
         yield temporary
         # mkstemp makes files that only their owner reads; outputs get what any new file would get.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def empty_file(path: Path) -> Path:
+    """A new temporary file beside `path`, with its suffix, which some libraries go by."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=leftover_prefix(path), suffix=path.suffix)
+    os.close(handle)
+    return Path(name)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from joblib import Parallel, cpu_count, delayed
+from joblib import cpu_count
 
-from stages.common.errors import StudyError
+from stages.common.errors import StudyError, is_out_of_memory
 from stages.common.threads import single_threaded
+from stages.common.workers import NO_MEMORY, LostRunError, as_done_by_workers
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -32,19 +33,28 @@ def jobs() -> int:
 def as_done(
     function: Callable[[Path, Task], Result], data: Path, tasks: Sequence[Task]
 ) -> Iterator[tuple[int, Result]]:
-    """Begin `function(data, task)` for the tasks in their order; yield (number of the task, result) as each is done."""
+    """Begin `function(data, task)` for the tasks in their order; yield (number of the task, result) as each is done.
+
+    A LostRunError says which task ended its worker.
+    """
     if not tasks:
         return
-    call, numbered_tasks = partial(one_of_many, function), list(enumerate(tasks))
     address = os.environ.get("STUDY_SCHEDULER", "")
+    workers = min(jobs(), len(tasks))
     if address:
         from stages.common.cluster import as_done_there  # half a second's import, for who has a cluster alone
 
-        yield from as_done_there(address, call, data, numbered_tasks)
+        yield from as_done_there(address, partial(one_of_many, function), data, list(enumerate(tasks)))
+    elif workers > 1:
+        yield from as_done_by_workers(workers, partial(single_threaded, function), data, tasks)
     else:
-        workers = min(jobs(), len(tasks))
-        parallel = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="all", batch_size=1)
-        yield from parallel(delayed(call)(data, task) for task in numbered_tasks)
+        for number, task in enumerate(tasks):
+            try:
+                yield number, single_threaded(function, data, task)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise LostRunError(number, NO_MEMORY) from error
 
 
 def one_of_many(function: Callable[[Path, Task], Result], data: Path, task: tuple[int, Task]) -> tuple[int, Result]:

@@ -10,6 +10,7 @@ from stages.common.params import Training, Variant
 from stages.common.progress import Progress
 from stages.common.runs import Run, write_study
 from stages.common.unfinished import Unfinished
+from stages.common.workers import LostRunError
 
 Task = tuple[Variant, int]  # and a seed
 
@@ -40,9 +41,16 @@ def train_study(
         print(f"{label}: {found} of {len(tasks)} runs are kept from when it was broken off", file=sys.stderr)
     with Progress(label, len(tasks), "runs") as progress:
         progress.advance(found)
-        for place, run in as_done(one_run, data, [tasks[number] for number in waiting]):
-            runs[waiting[place]] = run
-            unfinished.keep(*tasks[waiting[place]], run)
-            progress.advance()
+        try:
+            for place, run in as_done(one_run, data, [tasks[number] for number in waiting]):
+                runs[waiting[place]] = run
+                unfinished.keep(*tasks[waiting[place]], run)
+                progress.advance()
+        except LostRunError as lost:
+            variant, seed = tasks[waiting[lost.number]]
+            raise StudyError(
+                f"{label}: the run of variant {variant.name} with seed {seed} {lost.reason}; finished runs are kept: "
+                "run it again, with STUDY_JOBS=1 where memory is short"
+            ) from lost
     write_study(folder, runs)
     unfinished.forget()
