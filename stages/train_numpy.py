@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from stages.common.arrays import write_arrays
-from stages.common.datasets import read_class_names, read_split
+from stages.common.datasets import read_class_names, read_test
 from stages.common.errors import StudyError, exit_on_error
 from stages.common.files import write_json
-from stages.common.numpy_run import images_and_labels, train_run
+from stages.common.numpy_run import scoring_images_and_labels, train_run
 from stages.common.params import Params, load_params
 from stages.common.progress import Progress
 from stages.common.records import write_record
@@ -30,7 +30,7 @@ def fit(params: Params) -> tuple[Run, Network, np.ndarray]:
             progress.advance(note=f"loss {row['loss']:.4f} accuracy {row['accuracy']:.4f}")
 
         run, network = train_run(training, PREPARED, "train_numpy", params.seed, show)
-    images, _ = images_and_labels(PREPARED, "test", training.pixels, training.precision)
+    images, _ = scoring_images_and_labels(PREPARED, training.pixels, training.precision)
     with np.errstate(all="ignore"):  # a diverged network overflows here too
         return run, network, predict(network, images)
 
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
     run, network, probabilities = single_threaded(fit, params)
     save(network, MODEL)
     write_json(MODEL.with_suffix(".json"), {"seed": params.seed, **params.train_numpy.model_dump()})
-    write_record(REPORTS, run, read_split(PREPARED, "test").labels, probabilities, names)
+    write_record(REPORTS, run, read_test(PREPARED).labels, probabilities, names)
 
 
 if __name__ == "__main__":

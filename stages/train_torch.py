@@ -23,7 +23,8 @@ def main(arguments: list[str]) -> None:
         training = getattr(params.train_torch, name)
         model = MODELS / f"torch_{name}.safetensors"
         builder = partial(build_mlp, training)
-        train_record(f"train_torch {name}", builder, training, prepared, params.seed, model, REPORTS / name)
+        label, reports = f"train_torch {name}", REPORTS / name
+        train_record(label, builder, training, prepared, params.seed, model, reports, params.threads)
 
 
 if __name__ == "__main__":

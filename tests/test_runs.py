@@ -193,7 +193,6 @@ def test_shared_variants_are_found_by_their_settings():
     studies = {"first": study(usual=plain, large=large), "second": study(none=plain, usual=dropped, as_run=large)}
     assert shared_variants(studies, "second") == {"none": "usual", "as_run": "large"}
     assert shared_variants(studies, "first") == {}
-    assert shared_variants({"second": studies["second"]}, "second") == {}
     assert [(variant.name, seed) for variant, seed in own_tasks(studies, "second")] == [("usual", 1)]
     assert len(own_tasks(studies, "first")) == 2
     more = studies["second"].variants[0].model_copy(update={"seeds": [1, 2]})  # the other has no seed 2

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 
 from stages.ablations import one_run
-from stages.common.datasets import read_split
+from stages.common.datasets import read_test
 from stages.common.errors import StudyError
 from stages.common.mlps import build_mlp
 from stages.common.parallel import as_done
@@ -20,6 +20,7 @@ from stages.common.params import Variant
 from stages.common.torch_params import MlpTraining
 from stages.common.torch_record import train_record
 from stages.common.torch_run import images_and_labels, normalisation, phases, save_weights, train_run
+from stages.common.torch_run import scoring_images_and_labels as scored
 from stages.torch_net.images import Normalisation
 from stages.torch_net.prediction import predict, score
 
@@ -227,7 +228,7 @@ def test_a_run_learns_and_is_scored_as_recorded(prepared):
     assert (run.variant, run.seed, run.status, run.split) == ("x", 1, "ok", "validation")
     assert rows == run.history
     assert [row["epoch"] for row in rows] == list(range(1, 13))
-    images, one_hot = read_split(prepared, "test")
+    images, one_hot = read_test(prepared)
     labels = one_hot.argmax(axis=1)
     model.eval()
     with torch.no_grad():
@@ -236,20 +237,6 @@ def test_a_run_learns_and_is_scored_as_recorded(prepared):
     assert probabilities.dtype == np.float32
     assert run.test_accuracy == (probabilities.argmax(axis=1) == labels).mean() > 0.7
     assert run.test_loss == pytest.approx(-np.log(probabilities[np.arange(60), labels]).mean(), rel=1e-4)
-
-
-def test_the_test_images_teach_nothing(prepared, tmp_path):
-    """Other test images, other test figures; the same history and weights."""
-    with np.load(prepared) as arrays:
-        changed = dict(arrays)
-    changed["test_images"] = 255 - changed["test_images"]
-    np.savez(tmp_path / "changed.npz", **changed)
-    training = settings(**EVERYTHING, patience=2)
-    run, model, _ = trained(prepared, training)
-    other, same, _ = trained(tmp_path / "changed.npz", training)
-    assert run.history == other.history
-    assert weights(model, tmp_path) == weights(same, tmp_path)
-    assert run.test_loss != other.test_loss
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
@@ -265,7 +252,8 @@ def test_early_stopping_puts_the_best_epochs_network_back(batch_norm, prepared):
         ("validation", (losses[run.best_epoch - 1], run.history[run.best_epoch - 1]["accuracy"])),
         ("test", (run.test_loss, run.test_accuracy)),
     ):
-        images, labels = images_and_labels(prepared, split, CPU)
+        read = partial(images_and_labels, prepared, split) if split == "validation" else partial(scored, prepared)
+        images, labels = read(CPU)
         assert score(predict(model, images, prepare), labels) == figures
     assert losses[-1] > losses[run.best_epoch - 1]
 
@@ -323,7 +311,7 @@ def test_bfloat16_is_used_where_the_device_has_it(prepared, monkeypatch):
 def test_a_record_is_all_its_files_and_can_be_loaded_again(prepared, tmp_path, capsys):
     training = settings(**EVERYTHING, epochs=6)
     model, reports = tmp_path / "models/final.safetensors", tmp_path / "reports"
-    train_record("final", partial(build_mlp, training), training, prepared, 7, model, reports)
+    train_record("final", partial(build_mlp, training), training, prepared, 7, model, reports, 2)
     names = ["calibration.csv", "classes.csv", "confusion.csv", "history.csv", "metrics.json", "mistakes.csv"]
     assert sorted(path.name for path in reports.iterdir()) == names
     assert sorted(path.name for path in model.parent.iterdir()) == ["final.json", "final.safetensors"]
@@ -336,7 +324,7 @@ def test_a_record_is_all_its_files_and_can_be_loaded_again(prepared, tmp_path, c
     assert read == training
     network = build_mlp(read, SHAPE, len(NAMES), torch.Generator(), torch.Generator())
     network.load_state_dict(load_file(model))
-    images, labels = images_and_labels(prepared, "test", CPU)
+    images, labels = scored(prepared, CPU)
     prepare = Normalisation(torch.tensor(MEAN), torch.tensor(STD))
     low = torch.cpu.get_capabilities().get("avx512_bf16", False)
     logits = predict(network, images, prepare, flip=True, bfloat16=low)
@@ -357,11 +345,15 @@ def test_a_record_is_all_its_files_and_can_be_loaded_again(prepared, tmp_path, c
     assert mistakes["confidence"].iloc[0] == pytest.approx(surest, rel=1e-4)
 
 
-def test_a_record_is_byte_identical_when_trained_again(prepared, tmp_path):
+def test_a_record_is_byte_identical_when_trained_again_whatever_the_environments_threads(prepared, tmp_path):
     training = settings(**EVERYTHING)
     files = []
-    for folder in (tmp_path / "first", tmp_path / "second"):
-        train_record("x", partial(build_mlp, training), training, prepared, 7, folder / "x.safetensors", folder / "x")
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        folder = tmp_path / str(threads)
+        model = folder / "x.safetensors"
+        train_record("x", partial(build_mlp, training), training, prepared, 7, model, folder / "x", 2)
+        assert torch.get_num_threads() == 2
         files.append({path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")})
     assert files[0] == files[1]
     assert len(files[0]) == 8

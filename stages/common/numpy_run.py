@@ -6,28 +6,38 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common.datasets import Split, read_normalisation, read_split, scale
-from stages.common.fitting import fit
+from stages.common.datasets import Split, read_normalisation, read_split, read_test, scale
+from stages.common.fitting import Fit, fit
 from stages.common.params import NumpyTraining
 from stages.common.randomness import generators
 from stages.common.runs import Run, run_of
 from stages.common.schedules import learning_rates
 from stages.numpy_net import Network, epochs, evaluate
 from stages.numpy_net.augmentation import Augmentation
-from stages.numpy_net.losses import objective, smooth_labels
+from stages.numpy_net.losses import CrossEntropy, Published, objective, smooth_labels
 from stages.numpy_net.optimisers import optimiser
 
 # What is trained on and what is scored after every epoch, by protocol.
 PROTOCOLS = {"validation": ("training", "validation"), "published": ("all_training", "test")}
 
+Ready = tuple[np.ndarray, np.ndarray]  # pixels scaled (n, inputs) and one-hot labels (n, classes), in one precision
 
+
+# A worker trains many runs on the same data, so it keeps what it has read.
 @lru_cache(maxsize=8)
-def images_and_labels(path: Path, split: str, pixels: str, precision: str) -> tuple[np.ndarray, np.ndarray]:
-    """A split ready for the network: pixels scaled (n, inputs) and one-hot labels (n, classes), both in `precision`.
+def images_and_labels(path: Path, split: str, pixels: str, precision: str) -> Ready:
+    """A split ready for the network, to be trained on or chosen by."""
+    return ready(read_split(path, split), path, pixels, precision)
 
-    A worker trains many runs on the same data, so it keeps what it has read.
-    """
-    data: Split = read_split(path, split)
+
+@lru_cache(maxsize=4)
+def scoring_images_and_labels(path: Path, pixels: str, precision: str) -> Ready:
+    """The test images ready for the network, to be scored."""
+    return ready(read_test(path), path, pixels, precision)
+
+
+def ready(data: Split, path: Path, pixels: str, precision: str) -> Ready:
+    """Scale the pixels as configured; the constants are those of the training split."""
     mean, std = read_normalisation(path) if pixels == "standardised" else (None, None)
     return scale(data.images, mean=mean, std=std).astype(precision), data.labels.astype(precision)
 
@@ -41,9 +51,37 @@ def train_run(
 ) -> tuple[Run, Network]:
     """Train one network on the prepared data set at `path`; score the test images once, when all is over."""
     trained_on, scored = PROTOCOLS[training.protocol]
-    x, y = images_and_labels(path, trained_on, training.pixels, training.precision)
+    form = training.pixels, training.precision
+    # The published protocol also scores them after every epoch; by the parameters' rules, nothing is chosen there.
+    evaluation = scoring_images_and_labels(path, *form) if scored == "test" else images_and_labels(path, scored, *form)
+    images = images_and_labels(path, trained_on, *form)
+    loss = objective(training.objective, np.dtype(training.precision))
+    *chance, crop = generators(seed, variant, 4)
+    augment = augmentation(training, path, crop)
+    network, result = fit_network(training, loss, images, evaluation, seed, chance, augment, on_epoch)
+    with np.errstate(all="ignore"):  # a diverged network overflows here too
+        test_loss, test_accuracy = evaluate(network, loss, *scoring_images_and_labels(path, *form))
+    run = run_of(result, variant=variant, seed=seed, split=scored, test_loss=test_loss, test_accuracy=test_accuracy)
+    return run, network
+
+
+def fit_network(
+    training: NumpyTraining,
+    loss: CrossEntropy | Published,
+    images: Ready,
+    evaluation: Ready,
+    seed: int,
+    chance: list[np.random.Generator],
+    augment: Augmentation | None,
+    on_epoch: Callable[[dict[str, float]], None],
+) -> tuple[Network, Fit]:
+    """Train one network on `images`, scored on `evaluation` after every epoch: it sees no other image.
+
+    `chance` draws the weights, the order of the images, and dropout.
+    """
+    x, y = images  # (n, inputs), (n, classes)
     steps = -(-len(x) // training.batch_size)
-    initial, order, drop, crop = generators(seed, variant, 4)
+    initial, order, drop = chance
     if training.protocol == "published":
         # The published code's generator, seeded anew for the weights and for the order of the images.
         initial, order = np.random.RandomState(seed), np.random.RandomState(seed)
@@ -56,7 +94,6 @@ def train_run(
         dropout_generator=drop,
         dtype=np.dtype(training.precision),
     )
-    loss = objective(training.objective, network.parameters.dtype)
     rows = epochs(
         network,
         loss,
@@ -68,7 +105,7 @@ def train_run(
         ),
         x,
         smooth_labels(y, training.label_smoothing),
-        evaluation=images_and_labels(path, scored, training.pixels, training.precision),
+        evaluation=evaluation,
         learning_rates=learning_rates(training.schedule, training.lr, training.epochs, steps, training.warmup),
         batch_size=training.batch_size,
         generator=order,
@@ -77,9 +114,9 @@ def train_run(
         l2=training.l2,
         clip_norm_at=training.clip_norm,
         clip_value_at=training.clip_value,
-        augment=augmentation(training, path, crop),
+        augment=augment,
     )
-    result = fit(
+    return network, fit(
         rows,
         y.shape[1],
         keep=network.parameters.copy,
@@ -87,12 +124,6 @@ def train_run(
         patience=training.patience,
         on_epoch=on_epoch,
     )
-    with np.errstate(all="ignore"):  # a diverged network overflows here too
-        test_loss, test_accuracy = evaluate(
-            network, loss, *images_and_labels(path, "test", training.pixels, training.precision)
-        )
-    run = run_of(result, variant=variant, seed=seed, split=scored, test_loss=test_loss, test_accuracy=test_accuracy)
-    return run, network
 
 
 def augmentation(training: NumpyTraining, path: Path, generator: np.random.Generator) -> Augmentation | None:

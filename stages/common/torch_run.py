@@ -7,16 +7,17 @@ import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stages.common.datasets import read_class_names, read_normalisation, read_split
+from stages.common.datasets import Split, read_class_names, read_normalisation, read_split, read_test
 from stages.common.errors import StudyError
 from stages.common.files import whole_file
-from stages.common.fitting import fit
+from stages.common.fitting import Fit, fit
 from stages.common.randomness import generators
 from stages.common.runs import Run, run_of
 from stages.common.schedules import learning_rates
@@ -42,13 +43,21 @@ def device() -> torch.device:
     return found
 
 
+# A worker trains many runs on the same data, so it keeps what it has read.
 @lru_cache(maxsize=4)
 def images_and_labels(path: Path, split: str, where: torch.device) -> tuple[Tensor, Tensor]:
-    """A split on a device: images uint8 (n, height, width, channels) and class numbers int64 (n,).
+    """A split on a device, to be trained on or chosen by."""
+    return on_device(read_split(path, split), where)
 
-    A worker trains many runs on the same data, so it keeps what it has read.
-    """
-    data = read_split(path, split)
+
+@lru_cache(maxsize=1)
+def scoring_images_and_labels(path: Path, where: torch.device) -> tuple[Tensor, Tensor]:
+    """The test images on a device, to be scored."""
+    return on_device(read_test(path), where)
+
+
+def on_device(data: Split, where: torch.device) -> tuple[Tensor, Tensor]:
+    """Images uint8 (n, height, width, channels) and class numbers int64 (n,)."""
     return torch.from_numpy(data.images).to(where), torch.from_numpy(data.labels.argmax(axis=1)).to(where)
 
 
@@ -88,23 +97,47 @@ def train_run(
     """
     make_deterministic()
     where = device()
-    images, labels = images_and_labels(path, "training", where)
-    scored = images_and_labels(path, "validation", where)
-    classes = len(read_class_names(path))
-    initial, *others = (int(generator.integers(2**63)) for generator in generators(seed, variant, 4))
-    order, crop, drop = (torch.Generator(where).manual_seed(number) for number in others)
-    model = build(tuple(images.shape[1:]), classes, torch.Generator().manual_seed(initial), drop).to(where)
     predicting = {
         "normalise": normalisation(training, path, where),
         "flip": training.test_time_flip,
         "bfloat16": training.precision == "bfloat16" and has_bfloat16(where),
     }
-    result = fit(
+    images, validation = images_and_labels(path, "training", where), images_and_labels(path, "validation", where)
+    classes = len(read_class_names(path))
+    model, result = fit_network(build, training, images, validation, classes, variant, seed, predicting, on_epoch)
+    test_images, test_labels = scoring_images_and_labels(path, where)
+    logits = predict(model, test_images, **predicting)  # (n, outputs)
+    test_loss, test_accuracy = score(logits, test_labels)
+    run = run_of(
+        result, variant=variant, seed=seed, split="validation", test_loss=test_loss, test_accuracy=test_accuracy
+    )
+    return run, model, logits.softmax(dim=1).cpu().numpy()
+
+
+def fit_network(
+    build: Build,
+    training: TorchTraining,
+    training_split: tuple[Tensor, Tensor],
+    validation: tuple[Tensor, Tensor],
+    classes: int,
+    variant: str,
+    seed: int,
+    predicting: dict[str, Any],
+    on_epoch: Callable[[dict[str, float]], None],
+) -> tuple[nn.Module, Fit]:
+    """Train what `build` makes, scored on the validation images after every epoch. `predicting`: see `predict`."""
+    images, labels = training_split  # (n, height, width, channels), (n,)
+    where = images.device
+    initial, *others = (int(generator.integers(2**63)) for generator in generators(seed, variant, 4))
+    order, crop, drop = (torch.Generator(where).manual_seed(number) for number in others)
+    model = build(tuple(images.shape[1:]), classes, torch.Generator().manual_seed(initial), drop).to(where)
+    require_batches(model, len(labels), training.batch_size)
+    return model, fit(
         epochs(
             model,
             images,
             labels,
-            evaluation=scored,
+            evaluation=validation,
             phases=phases(training, len(labels)),
             batch_size=training.batch_size,
             augment=Augmentation(training.shift, training.flip, training.cutout, crop),
@@ -118,13 +151,16 @@ def train_run(
         patience=training.patience,
         on_epoch=on_epoch,
     )
-    test_images, test_labels = images_and_labels(path, "test", where)
-    logits = predict(model, test_images, **predicting)  # (n, outputs)
-    test_loss, test_accuracy = score(logits, test_labels)
-    run = run_of(
-        result, variant=variant, seed=seed, split="validation", test_loss=test_loss, test_accuracy=test_accuracy
-    )
-    return run, model, logits.softmax(dim=1).cpu().numpy()
+
+
+def require_batches(model: nn.Module, images: int, batch_size: int) -> None:
+    """Batch norm of a perceptron measures the spread within a mini-batch, which a single image has not."""
+    normed = any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules())
+    if normed and 1 in (batch_size, images % batch_size):
+        raise StudyError(
+            f"batch_size = {batch_size}: of {images:,} training images the last mini-batch would be a single one, "
+            "which batch_norm cannot normalise; choose another, or batch_norm: false"
+        )
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.common.datasets import read_split
+from stages.common.datasets import read_test
 from stages.reporting.first_layer import count_weights, largest, read_first_layer
 from stages.reporting.inputs import damaged, read_record, read_table
 from stages.reporting.naming import DATA_SETS
@@ -65,7 +65,7 @@ def read_model(reports: Path, model: Path, prepared: Path, protocol: str) -> Rec
     pairs = read_table(reports / "confusion.csv", ("label", "predicted", "count"), text=("label", "predicted"))
     order = list(dict.fromkeys(pairs["label"]))
     mistakes = read_table(reports / "mistakes.csv", ("index", "label", "predicted", "confidence"), empty=True)
-    images = read_split(prepared, "test").images
+    images = read_test(prepared).images
     weights = read_first_layer(model, images.shape[1:])
     return Record(
         **vars(scores),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common.datasets import read_split, scale
+from stages.common.datasets import read_split, read_test, scale
 
 PREPARED = Path("data/prepared")
 CLASSES = 10
@@ -63,7 +63,8 @@ def prepared(name: str) -> Path:
 def load(name: str, split: str, limit: int | None = None) -> Data:
     """A split of a data set; with `limit`, noise: that many images at most."""
     if limit is None and is_prepared(name):
-        return Data(*read_split(prepared(name), split))
+        path = prepared(name)
+        return Data(*(read_test(path) if split == "test" else read_split(path, split)))
     count = COUNTS[name, split]
     return Data(*noise(SHAPES[name], count if limit is None else min(limit, count)))
 
