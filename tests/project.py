@@ -16,7 +16,7 @@ from dvc.utils.serialize import modify_yaml
 from tests.miniature import write_miniature
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ("dvc.lock", "reports", "data/raw", "data/prepared", "data/models", "data/archives")
+RESULTS = ("dvc.lock", "reports", "data/raw", "data/prepared", "data/models", "data/archives", "data/checked.txt")
 KEPT_VARIANTS = 2
 DIVERGING = "learning_rate"  # the study with a run that is bound to diverge
 # Each stage that imports PyTorch takes seconds, so few ablations stay: the baseline, one that shares variants with it
@@ -87,6 +87,12 @@ class Project:
         """dvc.lock and every file of reports/."""
         paths = [self.folder / "dvc.lock", *sorted((self.folder / "reports").rglob("*"))]
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths if path.is_file()}
+
+    def outputs(self) -> dict[str, bytes]:
+        """The same, and the data that git doesn't hold: all that the stages write."""
+        paths = sorted((self.folder / "data").rglob("*"))
+        data = [path for path in paths if path.is_file() and path.name != ".gitignore"]
+        return self.files() | {str(path.relative_to(self.folder)): path.read_bytes() for path in data}
 
     def replace(self, file: str, old: str, new: str) -> None:
         """Put `new` in the place of the first `old` in a file."""

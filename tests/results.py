@@ -61,6 +61,10 @@ def write_params(folder: Path) -> None:
     for section, names in (("tune", ("initialisation", "regularisation")), ("ablations", ("pixels", "batch_norm"))):
         for name in names:
             del raw[section][name]
+    for studies in (raw["tune"], raw["ablations"]):
+        for name, study in studies.items():
+            if study["shares"] not in studies:
+                study["shares"] = name
     for name, study in raw["tune"].items():
         if name in ("optimiser", "candidates", "clipping"):
             study["variants"] = study["variants"][:2]

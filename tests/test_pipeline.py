@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -141,17 +142,36 @@ def test_a_setting_reruns_the_stages_that_it_decides_and_no_others(
     monkeypatch.chdir(reproduced.folder)  # DVC names stages as seen from here
     apply_overrides(Path("params.yaml"), settings)
     with Repo() as repo:
-        assert set(repo.status()) - {"report"} == stale  # the report may well show the setting
+        assert set(repo.status()) - {"check", "report"} == stale  # the report may well show the setting
 
 
-@pytest.mark.parametrize(("value", "complaint"), [("-1", "lr = -1"), ("fast", "lr = 'fast'")])
-def test_bad_parameter_ends_in_one_line(reproduced: Project, value: str, complaint: str):
-    lock = (reproduced.folder / "dvc.lock").read_bytes()
-    reproduced.replace("params.yaml", "\nlr: 0.1\n", f"\nlr: {value}\n")
-    done = reproduced.run("dvc", "repro", "train_numpy")
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("\nlr: 0.1\n", "\nlr: -1\n", "lr = -1"),
+        ("\nlr: 0.1\n", "\nlr: fast\n", "lr = 'fast'"),
+        ("- lr: 1000000.0\n", "- lr: .nan\n", "tune.learning_rate.variants.0.lr = nan"),
+    ],
+)
+def test_bad_parameter_ends_in_one_line_before_anything_is_deleted(
+    reproduced: Project, old: str, new: str, complaint: str
+):
+    before = reproduced.outputs()
+    reproduced.replace("params.yaml", old, new)
+    done = reproduced.run("dvc", "repro")
     assert done.returncode != 0
     complaints = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
     assert len(complaints) == 1
     assert complaint in complaints[0]
     assert "Traceback" not in done.stdout
-    assert (reproduced.folder / "dvc.lock").read_bytes() == lock
+    changed = {path for path, content in before.items() if reproduced.outputs().get(path) != content}
+    assert changed == {"data/checked.txt"}  # it says that there is no fault
+
+
+def test_make_repro_refuses_what_dvc_itself_would_stumble_over(reproduced: Project):
+    before = reproduced.outputs()
+    reproduced.replace("params.yaml", "\ntune:\n", "\ntuned:\n")
+    done = reproduced.run(sys.executable, "-m", "tools.repro")
+    assert done.returncode == 1
+    assert done.stdout == "error: params.yaml: tuned is no known key; is tune meant?\n"
+    assert reproduced.outputs() == before

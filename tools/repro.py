@@ -14,6 +14,8 @@ from pathlib import Path
 
 import yaml
 
+from stages.common.errors import StudyError
+from stages.common.params import load_params
 from tools.dvc_command import dvc, environment
 
 PARAMS = Path("params.yaml")
@@ -32,6 +34,11 @@ interruptions: list[int] = []
 
 def main(options: list[str]) -> int:
     """Run the pipeline; return DVC's exit status."""
+    try:
+        load_params(PARAMS)  # what DVC says of some faults, before any stage could, is longer and names no key
+    except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     if data_set() == SUBSTITUTE:
         return reproduce_with_substitute(options, [])
     if data_set() != WANTED or RAW.exists():

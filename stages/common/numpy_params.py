@@ -1,32 +1,57 @@
 """What a training of the NumPy network is decided by."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from stages.common.checked import Checked, Count, NotNegative, Positive, Share, Shift
+from stages.common.checked import (
+    CLASSES,
+    MOST_LAYERS,
+    BatchSize,
+    Checked,
+    Epochs,
+    NotNegative,
+    Positive,
+    Share,
+    Shift,
+    Units,
+    check_size,
+    rule,
+    weights_between,
+)
+
+INPUTS = 28 * 28  # pixels of an image of Fashion-MNIST, on which the NumPy network is trained
 
 
 class Layer(Checked):
     """One entry of an architecture, as the report writes it."""
 
-    input_nodes: Count
+    input_nodes: Units
     activation: Literal["relu", "leaky_relu", "sigmoid", "tanh", "gelu", "softmax"]
 
 
 def check_architecture(layers: list[Layer]) -> list[Layer]:
-    """The first entry is the input, the last the softmax output, and there is no other softmax."""
+    """The first entry is the input, a node a pixel; the last the softmax output, a node a class; no other softmax."""
     if len(layers) < 2:
         raise ValueError("an architecture needs at least an input and an output")
-    if layers[-1].activation != "softmax" or any(layer.activation == "softmax" for layer in layers[:-1]):
-        raise ValueError("the last layer, and no other, has the activation softmax")
+    last = len(layers) - 1
+    for place, layer in enumerate(layers):
+        if (layer.activation == "softmax") != (place == last):
+            raise rule(f"{place}.activation", layer.activation, "the last layer, and no other, has softmax")
+    for place, what, nodes in ((0, "pixels", INPUTS), (last, "classes", CLASSES)):
+        found = layers[place].input_nodes
+        if found != nodes:
+            raise rule(f"{place}.input_nodes", found, f"{nodes} is needed, the number of {what} of Fashion-MNIST")
     return layers
+
+
+Architecture = Annotated[list[Layer], Field(max_length=MOST_LAYERS), AfterValidator(check_architecture)]
 
 
 class NumpyTraining(Checked):
     """All that decides a training of the NumPy network, but its seed."""
 
-    architecture: list[Layer]
+    architecture: Architecture
     objective: Literal["cross_entropy", "published"]
     protocol: Literal["validation", "published"]
     precision: Literal["float32", "float64"]
@@ -35,9 +60,9 @@ class NumpyTraining(Checked):
     bias: bool
     reshuffle: bool
     initialiser: Literal["he", "xavier", "normal"]
-    epochs: Count
+    epochs: Epochs
     lr: Positive
-    batch_size: Count
+    batch_size: BatchSize
     schedule: Literal["constant", "cosine", "one_cycle"]
     warmup: Share
     optimiser: Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
@@ -50,14 +75,26 @@ class NumpyTraining(Checked):
     clip_value: Positive | None
     shift: Shift
     flip: bool
-    patience: Count | None
+    patience: Epochs | None
 
     @model_validator(mode="after")
     def consistent(self) -> "NumpyTraining":
         """Refuse what no single key can be blamed for."""
-        check_architecture(self.architecture)
+        sizes = [layer.input_nodes for layer in self.architecture]
+        check_size("architecture", sizes, weights_between(sizes), sum(sizes), self.batch_size)
         if self.weight_decay and self.optimiser != "adamw":
-            raise ValueError(f"weight_decay belongs to adamw; with {self.optimiser} use l2")
+            raise rule(
+                "weight_decay", self.weight_decay, f"weight_decay belongs to adamw; with {self.optimiser} use l2"
+            )
         if self.label_smoothing and self.objective == "published":
-            raise ValueError("label_smoothing has no meaning under the published objective: set it to 0")
+            raise rule(
+                "label_smoothing", self.label_smoothing, "it has no meaning under the published objective: set it to 0"
+            )
+        if self.patience is not None and self.protocol == "published":
+            raise rule(
+                "patience",
+                self.patience,
+                "the published protocol scores the test images after every epoch, which must not choose one: "
+                "leave it empty",
+            )
         return self

@@ -12,15 +12,10 @@ from stages.common.params import Study
 def shared_variants(studies: Mapping[str, Study], name: str) -> dict[str, str]:
     """Those variants of study `name` that the study it `shares` with trains, with the names that they have there."""
     study = studies[name]
-    if study.shares in (None, name) or study.shares not in studies:
+    if study.shares == name:
         return {}
-    there = studies[study.shares].variants
-    return {
-        variant.name: other.name
-        for variant in study.variants
-        for other in there
-        if other.training == variant.training and set(variant.seeds) <= set(other.seeds)
-    }
+    twins = {variant.name: studies[study.shares].twin(variant) for variant in study.variants}
+    return {name: twin.name for name, twin in twins.items() if twin is not None}
 
 
 def own_tasks(studies: Mapping[str, Study], name: str) -> list[tuple]:
