@@ -1,7 +1,7 @@
 """Interrupted at any moment, by any signal to any process, the pipeline loses nothing and leaves nothing behind.
 
-Nothing is simulated: the signals go to DVC, to the nodes that it runs and to their workers, while they work on a project
-in miniature. The next `dvc repro` must complete, and every byte be that of a project that was never interrupted.
+Nothing is simulated: the signals go to DVC, to the nodes that it runs and to their workers, while they work on a
+project in miniature. The next `dvc repro` must complete, and every byte be that of a project never interrupted.
 """
 
 import hashlib
@@ -33,9 +33,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 EVERYONE = "everyone"  # as Ctrl-C on a terminal
 MARK = "INTERRUPTION_MARK"  # a variable that processes hand down to those that they start
 SECONDS = 90  # until something that takes a few must have happened
-A_FEW_SECONDS = (
-    15  # in which all must have ended, where only one was ended; ten times what they need on an idle machine
-)
+# In which all must have ended, where only one was ended; ten times what they need on an idle machine.
+A_FEW_SECONDS = 15
 EPOCHS_WITHOUT_END = 1000  # of one_run_without_end: minutes
 NO_MEMORY_KIB = 2 << 20
 
@@ -157,7 +156,8 @@ def wait_until(holds: Callable[[], Any], running: Running) -> None:
 
 def contents(project: Project) -> dict[str, bytes | None]:
     """Every file and folder of the workspace, hidden ones too; not what git, DVC and Python keep for themselves."""
-    own = {".git", ".dvc", "__pycache__"}
+    # DVC takes back the lines that it added to a .gitignore where a stage fails, those of finished stages too.
+    own = {".git", ".dvc", ".gitignore", "__pycache__"}
     paths = (path.relative_to(project.folder) for path in project.folder.rglob("*"))
     kept = [path for path in paths if not own.intersection(path.parts)]
     return {str(path): read(project.folder / path) for path in kept}

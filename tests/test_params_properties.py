@@ -374,6 +374,7 @@ ablation_base:
         (TEXT.replace("base: corrected", "base: 0x" + "f" * 5000, 1), "base = a number of thousands of digits: choose"),
         (BOMB + TEXT.replace("base: corrected", "base: *a12", 1), ".base = [[[...], [...], [...], [...], [...], [...]"),
         (TEXT.replace("seed: 42", "seed: !!int ''", 1), "line 5: '' is no int"),
+        (BOMB + TEXT.replace("seed: 42", "seed: !!int {=: x, y: *a12}", 1), "line 18: this is no int"),
         (TEXT.replace("seed: 42", r'"\ud800": 42', 1), r"line 5: '\ud800' has half a character"),
         (TEXT.replace("seed: 42", r'"\UFFFFFFFF": 42', 1), "is not YAML: Python int too large"),
         (TEXT.replace("seed: 42", "seed: 042", 1), "line 5: '042' is not the same number to all readers of YAML"),
