@@ -290,18 +290,18 @@ def test_a_faulty_server_loses_nothing_and_the_next_one_serves(
     assert [path.name for path in Path("data/raw").iterdir()] == ["fashion_mnist"]
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        sends(lambda body: answer("503 Not now")),
-        sends(lambda body: answer("429 Slow down", b"wait", "Retry-After: 0")),
-        sends(lambda body: answer("200 OK", body[:-99], length=len(body))),
-        sends(lambda body: b""),
-        falls_silent(lambda body: answer("200 OK", body[:999], length=len(body))),
-    ],
-)
-def test_a_server_that_recovers_serves(first: Play, made: Path, edition: Edition) -> None:
-    with server(made / "sets", first, good) as (address, asked):
+RECOVERING: dict[str, Play] = {
+    "is busy": sends(lambda body: answer("429 Slow down", b"wait", "Retry-After: 0")),
+    "is out of order": sends(lambda body: answer("503 Not now")),
+    "announces more than it sends": sends(lambda body: answer("200 OK", body[:-99], length=len(body))),
+    "closes without an answer": sends(lambda body: b""),
+    "stalls in the middle": falls_silent(lambda body: answer("200 OK", body[:999], length=len(body))),
+}
+
+
+@pytest.mark.parametrize("first", RECOVERING)
+def test_a_server_that_recovers_serves(first: str, made: Path, edition: Edition) -> None:
+    with server(made / "sets", RECOVERING[first], good) as (address, asked):
         recovering = with_mirrors(edition, address)
         assert node.download(recovering, TARGET, places(recovering)) == address
     assert asked.count(FILE) == 2

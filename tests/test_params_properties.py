@@ -375,6 +375,7 @@ ablation_base:
         (BOMB + TEXT.replace("base: corrected", "base: *a12", 1), ".base = [[[...], [...], [...], [...], [...], [...]"),
         (TEXT.replace("seed: 42", "seed: !!int ''", 1), "line 5: '' is no int"),
         (BOMB + TEXT.replace("seed: 42", "seed: !!int {=: x, y: *a12}", 1), "line 18: this is no int"),
+        ("\x00", "is not YAML: character 0 is not allowed"),
         (TEXT.replace("seed: 42", r'"\ud800": 42', 1), r"line 5: '\ud800' has half a character"),
         (TEXT.replace("seed: 42", r'"\UFFFFFFFF": 42', 1), "is not YAML: Python int too large"),
         (TEXT.replace("seed: 42", "seed: 042", 1), "line 5: '042' is not the same number to all readers of YAML"),

@@ -180,7 +180,7 @@ def workflow_faults(text: str) -> list[str]:
         if "permissions" in job:
             faults.append("a job has permissions of its own")
         for step in job["steps"]:
-            action, settings = step.get("uses", ""), step.get("with", {})
+            action, settings = step.get("uses", ""), step.get("with") or {}
             if action and not re.search(rf"uses: {re.escape(action)} # v\d+\.\d+\.\d+$", text, re.MULTILINE):
                 faults.append(f"{action} has no version beside it")
             if action and not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action):

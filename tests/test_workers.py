@@ -1,6 +1,7 @@
 """Runs side by side: what comes of a run that fails, kills its worker or outlives its parent."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import torch
 from stages.common.errors import StudyError
 from stages.common.parallel import as_done
 from stages.common.params import Variant, load_params
+from stages.common.studies import train_study
 from stages.common.workers import LostRunError, Worker, as_done_by_workers
 
 HERE = Path("here")
@@ -89,6 +91,25 @@ def test_the_run_that_is_lost_is_known_by_its_number(task: str, reason: str, chi
     with pytest.raises(LostRunError) as lost:
         list(as_done_by_workers(2, play, HERE, ["sleep", task]))
     assert (lost.value.number, lost.value.reason) == (1, reason)
+
+
+def die(data: Path, task: tuple[Variant, int]) -> None:
+    """Be killed."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_study_names_the_run_that_it_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: list):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STUDY_JOBS", "2")
+    Path("data.npz").write_bytes(b"any")
+    study = load_params(ROOT / "params.yaml").tune["learning_rate"]
+    with pytest.raises(StudyError) as lost:
+        train_study("tune x", die, Path("data.npz"), study.tasks[:2], lambda training: 1.0, Path("reports"))
+    assert re.fullmatch(
+        r"tune x: the run of variant 1\.0 with seed [12] was killed, as the system does when memory runs out; "
+        "finished runs are kept: run it again, with STUDY_JOBS=1 where memory is short",
+        str(lost.value),
+    )
 
 
 @pytest.mark.parametrize("task", ["memory", "torch memory"])
