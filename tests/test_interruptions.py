@@ -36,8 +36,6 @@ SECONDS = 90  # until something that takes a few must have happened
 # In which all must have ended, where only one was ended; ten times what they need on an idle machine.
 A_FEW_SECONDS = 15
 QUICK, LONG, LONG_SEED = "quick", "long", 7  # the variants of a study that is still at work when it is interrupted
-MEMORY_KIB = 2 << 20  # too little for LARGE, plenty for all else
-LARGE = [784, *[10_000] * 20, 10]
 # What DVC says of a file of its own that it was writing in its place when it was killed. It reads them before any code
 # of this project could mend them, and leaves it to the user to remove them.
 CUT_OFF = {
@@ -373,21 +371,6 @@ def test_a_killed_worker_is_named_and_costs_its_own_run_alone(
     assert differences(contents(at_work), contents(never_interrupted)) == []
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_run_that_gets_no_memory_is_named(
-    prepared_project: Project, launch: Callable[..., Running], tmp_path: Path, jobs: str
-):
-    project = prepared_project.copy(tmp_path / "project")
-    with modify_yaml(project.folder / "params.yaml") as params:
-        params["architectures"]["large"] = layers(LARGE)
-        params["tune"][STUDY]["variants"][1] = {"name": "large", "architecture": "large", "seeds": [LONG_SEED]}
-    limited = ("sh", "-c", f'ulimit -v {MEMORY_KIB} && exec "$@"', "sh")
-    study = launch(project, *limited, *TUNE, STUDY_JOBS=jobs)
-    assert study.wait() == 1, study.output()
-    assert f"the run of variant large with seed {LONG_SEED} had not enough memory" in complaint(study)
-    study.wait_for_all()
-
-
 @pytest.mark.parametrize(
     ("victim", "number"),
     [
@@ -429,21 +412,6 @@ def seconds_worked(running: Running) -> float:
     with suppress(psutil.NoSuchProcess):
         return psutil.Process(running.process.pid).cpu_times().user
     return 0.0
-
-
-def test_ctrl_c_while_the_libraries_load_shows_no_stack_trace(at_work: Project, launch: Callable[..., Running]):
-    node = launch(at_work, sys.executable, "-m", "stages.ablations", FURTHER)
-    wait_until(lambda: any("torch" in path for path in libraries(node)), node)
-    assert node.strike("node", signal.SIGINT)
-    assert node.wait() != 0
-    assert "Traceback" not in node.output()
-    assert not (at_work.folder / "reports/ablations").exists()
-
-
-def libraries(running: Running) -> list[str]:
-    with suppress(psutil.Error):
-        return [mapped.path for mapped in psutil.Process(running.process.pid).memory_maps()]
-    return []
 
 
 @pytest.mark.parametrize(
