@@ -1,11 +1,11 @@
-"""Whatever changes, the stages that depend on it rerun, and no others.
+"""Whatever parameter changes, the stages that depend on it rerun, and no others.
 
-What depends on what is found without dvc.yaml: for files, each stage was watched; for parameters, by the rules of their
-resolution. DVC is asked about one change after the other, which is undone again; a few are made in earnest.
+What depends on what is found without dvc.yaml, by the rules of how parameters are resolved. DVC is asked about one
+change after the other, which is undone again.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,9 +15,7 @@ from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 
 from stages.common.params import Params, load_params
-from tests.elsewhere import reproduced_elsewhere
 from tests.project import ABLATIONS, BASELINE, DIVERGING, Project
-from tools.pipeline import declared_stages
 
 
 def stale(repo: Repo) -> set[str]:
@@ -32,68 +30,6 @@ def stale(repo: Repo) -> set[str]:
             if known[key]:
                 found.add(stage.name)
     return found
-
-
-@contextmanager
-def changed(path: Path) -> Iterator[None]:
-    """Another last byte, and neither a byte more nor another file; then as before, and as old."""
-    content, times = path.read_bytes(), path.stat()
-    with path.open("r+b") as file:
-        file.seek(-1, os.SEEK_END)
-        file.write(bytes([content[-1] ^ 1]))
-    try:
-        yield
-    finally:
-        path.write_bytes(content)
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
-def dependents(project: Project, opened: Mapping[str, set[str]]) -> Callable[[str], set[str]]:
-    """From a file to the stages that depend on it: whose output it is, and who opened it."""
-    stages = declared_stages(project.folder)
-    makers = {out: stage.name for stage in stages for out in (*stage.outs, *stage.kept)}
-    studies = {stage.name for stage in stages if stage.name.startswith(("tune@", "ablations@"))}
-
-    def of(name: str) -> set[str]:
-        found = {maker for out, maker in makers.items() if name == out or name.startswith(f"{out}/")}
-        found |= {stage for stage, names in opened.items() if name in names}
-        if name == "stages/common/cluster.py":  # imported where there is a cluster
-            found |= studies
-        if name == "data/checked.txt":  # not read: it puts the check before all else
-            found |= {stage.name for stage in stages if stage.name.startswith("download@")}
-        folder = name.rpartition("/")[0]
-        if (
-            folder.count("/") > 1
-            and folder.startswith("reports/")
-            and any(other.startswith(f"{folder}/") for other in opened["report"])
-        ):  # what a stage leaves in one folder of reports/ is one dependency of the report
-            found.add("report")
-        return found
-
-    return of
-
-
-def test_a_changed_byte_of_code_or_data_reruns_the_stages_that_open_the_file_and_no_others(
-    miniature_project: Project, reproduced: Project
-):
-    expected = dependents(reproduced, reproduced_elsewhere(miniature_project).opened)
-    wrong = {}
-    with Repo(reproduced.folder) as repo:
-        assert stale(repo) == set()
-        for path in files(reproduced.folder):
-            name = path.relative_to(reproduced.folder).as_posix()
-            with changed(path):
-                found = stale(repo)
-            if found != expected(name):
-                wrong[name] = {"too many": found - expected(name), "missing": expected(name) - found}
-        assert stale(repo) == set()
-    assert wrong == {}
-
-
-def files(root: Path) -> list[Path]:
-    """All code, data and results."""
-    found = [path for folder in ("stages", "data", "reports") for path in sorted((root / folder).rglob("*.*"))]
-    return [path for path in found if path.is_file() and path.suffix != ".pyc" and path.name != ".gitignore"]
 
 
 MODELS = {"train_numpy", "train_torch"}
