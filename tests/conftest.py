@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from tests.miniature import write_miniature
 from tests.project import Project, make_project
 from tests.results import make_results
 
@@ -22,6 +24,14 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of a project, made up. Not to be changed: take a copy."""
     folder = tmp_path_factory.mktemp("results")
     make_results(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Miniature data sets in `sets`, and editions.yaml, which describes them. Not to be changed: take a copy."""
+    folder = tmp_path_factory.mktemp("made")
+    write_miniature(folder / "sets", folder / "editions.yaml", np.random.default_rng(3))
     return folder
 
 

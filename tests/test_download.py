@@ -21,7 +21,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torchvision
 import yaml
@@ -33,19 +32,12 @@ from stages.common.directories import whole_directory
 from stages.common.editions import Edition, Upstream, load_edition
 from stages.common.errors import StudyError
 from stages.common.places import Place, places
-from tests.miniature import write_miniature, write_tar_gz
+from tests.miniature import write_tar_gz
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_EDITIONS = ROOT / "data/editions.yaml"
 EDITIONS = [("fashion_mnist", "original"), ("cifar10", "original"), ("cifar10", "jpeg")]
 TRAIN_IMAGES = "train-images-idx3-ubyte"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    write_miniature(folder / "sets", folder / "editions.yaml", np.random.default_rng(3))
-    return folder
 
 
 @pytest.fixture

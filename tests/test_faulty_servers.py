@@ -18,7 +18,6 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,7 +27,6 @@ from stages.common import fetching
 from stages.common.editions import Edition, Upstream, load_edition
 from stages.common.errors import StudyError
 from stages.common.places import places
-from tests.miniature import write_miniature
 
 FILE = "train-images-idx3-ubyte.gz"
 TARGET = Path("data/raw/fashion_mnist")
@@ -36,13 +34,6 @@ MEBIBYTE = 1 << 20
 
 # What a server does with one request: it writes to the connection, given the good bytes, until the event is set.
 Play = Callable[[BinaryIO, bytes, threading.Event], None]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    write_miniature(folder / "sets", folder / "editions.yaml", np.random.default_rng(3))
-    return folder
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from stages.common.contents import write_contents
 from stages.common.datasets import read_test
 from stages.common.editions import Edition, load_edition
 from stages.common.errors import StudyError
-from tests.miniature import write_miniature
 from tools.imports import dependencies
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,13 +32,6 @@ DAMAGED = f"^{ARCHIVE} is cut short, damaged or not a tar archive$"
 CUT_SHORT = f"^{ARCHIVE} is cut short or damaged$"
 TOO_LARGE = rf"^{ARCHIVE} unpacks to more than the [\d,]+ bytes expected at most$"
 TOO_MANY = rf"^{ARCHIVE} has more than the [\d,]+ members expected at most$"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    write_miniature(folder / "sets", folder / "editions.yaml", np.random.default_rng(3))
-    return folder
 
 
 @pytest.fixture

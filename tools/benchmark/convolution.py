@@ -8,12 +8,13 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from stages.common.params import load_params
+from stages.common.residual import build_cnn
 from stages.common.torch_params import CnnTraining
 from stages.torch_net.cnn import CNN
 from stages.torch_net.images import Augmentation, Normalisation
 from stages.torch_net.optimisers import optimiser
 from stages.torch_net.training import Phase, epochs, take_step
-from tools.benchmark.data import CLASSES, Data
+from tools.benchmark.data import CLASSES, SHAPES, Data
 from tools.benchmark.ours_torch import bfloat16_here, deterministic, second_of_two
 from tools.benchmark.plan import CIFAR, Plan
 from tools.benchmark.threads import CORES
@@ -25,15 +26,8 @@ LR = 0.01  # small: what is learned doesn't matter here
 
 def build(training: CnnTraining) -> CNN:
     """The configured network."""
-    return CNN(
-        CHANNELS,
-        training.stem,
-        training.widths,
-        CLASSES,
-        generator=torch.Generator().manual_seed(0),
-        activation=training.activation,
-        logit_scale=training.logit_scale,
-    )
+    weights = torch.Generator().manual_seed(0)
+    return build_cnn(training, SHAPES[CIFAR], CLASSES, weights, weights)
 
 
 def normalisation() -> Normalisation:
