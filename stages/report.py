@@ -62,8 +62,6 @@ def read_records(params: Params) -> dict[str, Record]:
         ),
     }
     for name in data_sets(params):
-        if name not in params.train_cnn:
-            raise StudyError(f"params.yaml has no train_cnn.{name}: the report shows the convolutional network on it")
         records[f"cnn_{name}"] = read_model(
             REPORTS / "train_cnn" / name,
             MODELS / f"cnn_{name}.safetensors",

@@ -485,7 +485,8 @@ def test_without_cifar10_nothing_is_compared_with_its_published_numbers(project)
 
 def test_a_data_set_without_a_convolutional_network_is_named(project):
     edit_params(lambda raw: raw["train_cnn"].pop("cifar10"))
-    with pytest.raises(StudyError, match=r"^params.yaml has no train_cnn.cifar10"):
+    missing = r"^params.yaml: train_cnn.cifar10 is missing: the report shows the convolutional network on it$"
+    with pytest.raises(StudyError, match=missing):
         report.main([])
 
 
