@@ -195,7 +195,7 @@ def test_comparisons_are_put_in_words():
         ({"is": "about"}, "'above', 'below' or 'near'"),
         ({"left": {"best": ["a"]}}, "'highest', 'lowest'"),
         ({"is": "near"}, "near needs a margin"),
-        ({"wrong": 1}, "Extra inputs are not permitted"),
+        ({"wrong": 1}, "rule.comparisons.0.wrong is no known key; known: quantity, at, left"),
     ],
 )
 def test_a_wrong_rule_is_named_in_one_line(tmp_path, change, words):

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from stages.common.checked import Checked
 from stages.common.errors import StudyError
+from stages.common.params import told
 from stages.reporting.evidence import EVIDENCE
 from stages.reporting.halves import Inputs
 from stages.reporting.inputs import read_record
@@ -68,8 +69,7 @@ def read_faults(path: Path) -> list[Fault]:
         return Faults.model_validate({"faults": read_record(path)}).faults
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in fault["loc"][1:])
-        raise StudyError(f"{path}: {where}: {fault['msg'].removeprefix('Value error, ')}") from error
+        raise StudyError(f"{path}: {told({**fault, 'loc': fault['loc'][1:]})}") from error
 
 
 def fault_table(faults: Sequence[Fault], inputs: Inputs) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from stages.common.checked import Checked
 from stages.common.errors import StudyError
+from stages.common.params import told
 from stages.reporting.inputs import read_record
 from stages.reporting.quantities import QUANTITIES, QUANTITIES_AT
 
@@ -123,5 +124,4 @@ def read_claims(path: Path) -> list[Claim]:
         place = fault["loc"]
         inside = isinstance(raw, list) and len(place) > 1 and isinstance(raw[place[1]], dict)
         claim = raw[place[1]].get("id", place[1]) if inside else "the file"
-        where = ".".join(str(part) for part in place[2:])
-        raise StudyError(f"{path}: {claim}: {where}: {fault['msg'].removeprefix('Value error, ')}") from error
+        raise StudyError(f"{path}: {claim}: {told({**fault, 'loc': place[2:]})}") from error
