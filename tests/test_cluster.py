@@ -131,4 +131,4 @@ def complains_once(done: subprocess.CompletedProcess[str], complaint: str) -> No
     lines = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert complaint in lines[0]
-    assert "Traceback" not in done.stdout
+    assert "Traceback" not in done.stdout, done.stdout

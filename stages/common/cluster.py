@@ -4,12 +4,14 @@ Each worker has a copy of the project of its own, as it needs the libraries anyh
 too that join later. A worker whose numbers could differ from this machine's refuses, and says what differs.
 """
 
+import logging
 import pickle
 import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +23,7 @@ from joblib._dask import DaskDistributedBackend
 
 from stages.common.errors import StudyError
 from stages.common.fingerprint import environment, file_hash, modules_in_use, own_environment
+from stages.common.threads import single_threaded
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -31,19 +34,22 @@ PATIENCE = 15  # seconds to find the scheduler, and a first worker
 
 def as_done_there(
     address: str, function: Callable[[Path, Task], Result], data: Path, tasks: Sequence[Task]
-) -> Iterator[Result]:
-    """Call `function(data, task)` on the workers of the scheduler at `address`; yield results as each is done."""
+) -> Iterator[tuple[int, Result]]:
+    """Call `function(data, task)` on the workers of the scheduler at `address`; yield as `parallel.as_done` does."""
     if not re.fullmatch(ADDRESS, address):
         raise StudyError(f"{VARIABLE} = {address!r}: an address such as tcp://HOST:8786 is needed")
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, TimeoutError) as error:
         raise StudyError(f"{VARIABLE} = {address!r}: no Dask scheduler answers there") from error
+    # What is still on its way when the client closes would be told with a stack trace, before the error that closed it.
+    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
     register_parallel_backend("dask", Backend)
     with client, parallel_config(backend="dask", client=client):
         require_workers(client, address)
         where = send(client, data), own_environment(), modules_in_use()
-        payloads = [cloudpickle.dumps(Call(on_worker, (function, task, *where))) for task in tasks]
+        call = partial(one_of_many, function)
+        payloads = [cloudpickle.dumps(Call(on_worker, (call, task, *where))) for task in enumerate(tasks)]
         try:
             # pickle.loads is known everywhere: the scheduler needs no copy of the project.
             yield from Parallel(return_as="generator_unordered", pre_dispatch="all", batch_size=1)(
@@ -104,6 +110,12 @@ def on_worker(
                 "make them equal and start it again"
             )
     return function(Path(worker.local_directory) / sent, task)
+
+
+def one_of_many(function: Callable[[Path, Task], Result], data: Path, task: tuple[int, Task]) -> tuple[int, Result]:
+    """The number of a task and its result, computed with one BLAS thread."""
+    number, content = task
+    return number, single_threaded(function, data, content)
 
 
 class Backend(DaskDistributedBackend):

@@ -44,7 +44,7 @@ def as_done(
     if address:
         from stages.common.cluster import as_done_there  # half a second's import, for who has a cluster alone
 
-        yield from as_done_there(address, partial(one_of_many, function), data, list(enumerate(tasks)))
+        yield from as_done_there(address, function, data, tasks)
     elif workers > 1:
         yield from as_done_by_workers(workers, partial(single_threaded, function), data, tasks)
     else:
@@ -55,9 +55,3 @@ def as_done(
                 if not is_out_of_memory(error):
                     raise
                 raise LostRunError(number, NO_MEMORY) from error
-
-
-def one_of_many(function: Callable[[Path, Task], Result], data: Path, task: tuple[int, Task]) -> tuple[int, Result]:
-    """The number of a task and its result, computed with one BLAS thread."""
-    number, content = task
-    return number, single_threaded(function, data, content)
