@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -15,17 +14,21 @@ from stages.common.directories import whole_directory
 from stages.common.files import whole_file, write_text
 
 ROOT = Path(__file__).parent.parent
-START = "from stages.common.errors import *; from stages.common.files import *; from pathlib import Path\n"
+START = """
+import os, time
+from pathlib import Path
+from stages.common.errors import *
+from stages.common.files import *
+"""
 
 
-def node(body: str, *, in_dvc: bool = False, wrapper: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-    """A process that runs a node whose `main` has this body."""
+def node(body: str, *wrapper: str) -> subprocess.Popen[str]:
+    """A process that runs a node whose `main` has this body, or a wrapper that starts it."""
     code = START + "def main(arguments):\n" + "".join(f"    {line}\n" for line in body.splitlines())
-    environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
     return subprocess.Popen(
         [*wrapper, sys.executable, "-c", code + "exit_on_error(main)"],
         cwd=ROOT,
-        env=environment | ({"DVC_STAGE": "some"} if in_dvc else {}),
+        env={name: value for name, value in os.environ.items() if name != "DVC_STAGE"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -72,11 +75,16 @@ def test_a_signal_is_one_line_and_leaves_nothing_behind(number: signal.Signals, 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_stage_ends_with_dvc():
-    # The shell stands for DVC: it starts a node, says which, and is killed.
-    process = node("time.sleep(600)", in_dvc=True, wrapper=("sh", "-c", '"$@" & echo $!; wait', "sh"))
+# Starts a command as DVC does that of a stage.
+LIKE_DVC = "import os, subprocess, sys; subprocess.run(sys.argv[1:], env=os.environ | {'DVC_STAGE': 'some'})"
+SHELL = ("sh", "-c", '"$@"; true', "sh")  # has something left to do, so that it stays
+SLEEP = "print(os.getpid(), flush=True)\ntime.sleep(600)"
+
+
+@pytest.mark.parametrize("between", [(), SHELL, SHELL + SHELL], ids=["nobody", "a shell", "two shells"])
+def test_a_stage_ends_with_dvc(between: tuple[str, ...]):
+    process = node(SLEEP, sys.executable, "-c", LIKE_DVC, *between)
     stage = psutil.Process(int(process.stdout.readline()))
-    until_it_runs(stage)
     process.kill()
     gone, alive = psutil.wait_procs([stage], timeout=20)
     for left in alive:
@@ -86,21 +94,13 @@ def test_a_stage_ends_with_dvc():
 
 
 def test_a_node_run_by_hand_outlives_its_shell():
-    process = node("time.sleep(600)", wrapper=("sh", "-c", '"$@" & echo $!; wait', "sh"))
+    process = node(SLEEP, *SHELL)
     stage = psutil.Process(int(process.stdout.readline()))
-    until_it_runs(stage)
     process.kill()
     gone, _ = psutil.wait_procs([stage], timeout=2)
     stage.kill()
     process.communicate(timeout=60)
     assert not gone
-
-
-def until_it_runs(stage: psutil.Process) -> None:
-    """Wait until the node has been set up and sleeps."""
-    while stage.status() != psutil.STATUS_SLEEPING or stage.cpu_times().user < 0.02:
-        time.sleep(0.05)
-    time.sleep(0.2)
 
 
 def killed_while_writing(body: str) -> None:

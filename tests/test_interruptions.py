@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -371,6 +372,11 @@ def test_a_killed_worker_is_named_and_costs_its_own_run_alone(
     assert differences(contents(at_work), contents(never_interrupted)) == []
 
 
+# DVC has the user's shell run a stage's command: bash makes way for the command, dash stays between.
+SHELLS = [path for name in ("sh", "bash") if (path := shutil.which(name))]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize(
     ("victim", "number"),
     [
@@ -380,9 +386,9 @@ def test_a_killed_worker_is_named_and_costs_its_own_run_alone(
     ],
 )
 def test_no_process_outlives_an_interruption_in_the_middle_of_a_run(
-    at_work: Project, launch: Callable[..., Running], victim: str, number: signal.Signals
+    at_work: Project, launch: Callable[..., Running], victim: str, number: signal.Signals, shell: str
 ):
-    running = launch(at_work, *REPRO, TARGETS[1])
+    running = launch(at_work, *REPRO, TARGETS[1], SHELL=shell)
     wait_for_the_long_run(running, at_work)
     assert running.find("worker")
     assert running.strike(victim, number)

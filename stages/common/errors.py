@@ -11,11 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-# Taken before the slow imports, during which the parent may end.
-PARENT = os.getppid()
+import psutil
+
 SECONDS_BETWEEN_LOOKS = 0.3
 # What the machine refuses rather than what this project does wrong.
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
@@ -32,8 +33,8 @@ def exit_on_error(main: Callable[[list[str]], None]) -> None:
     """
     signal.signal(signal.SIGTERM, end_by_signal)
     signal.signal(signal.SIGINT, end_by_signal)
-    if "DVC_STAGE" in os.environ:
-        threading.Thread(target=end_with_parent, daemon=True).start()
+    if DVC:
+        threading.Thread(target=end_with, args=(DVC,), daemon=True).start()
     try:
         main(sys.argv[1:])
     except StudyError as error:
@@ -70,11 +71,36 @@ def end_by_signal(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def end_with_parent() -> None:
-    """Wait until the parent has ended, then end too.
+def find_dvc() -> psutil.Process | None:
+    """The process that runs this one as a stage, if DVC does.
+
+    It need not be the parent: some shells, dash among them, stay between. They are told by their environment, which DVC
+    marks for a stage's processes alone.
+    """
+    stage = os.environ.get("DVC_STAGE")
+    for process in psutil.Process().parents() if stage else []:
+        with suppress(psutil.Error):
+            if process.environ().get("DVC_STAGE") != stage:
+                return process
+    return None
+
+
+def end_with(process: psutil.Process) -> None:
+    """Wait until a process has ended, then end too.
 
     DVC, where it is killed, leaves the command of its stage running, which would get in the way of the next one's.
     """
-    while os.getppid() == PARENT:
+    while is_alive(process):
         time.sleep(SECONDS_BETWEEN_LOOKS)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it goes on; one that has ended, but that nobody has asked how, is still listed."""
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+# Looked for before the slow imports, during which it may end.
+DVC = find_dvc()
