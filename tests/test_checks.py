@@ -34,6 +34,15 @@ def test_fresh_clone_has_no_faults(reproduced_project: Project, tmp_path: Path):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("stage", ["preprocess", "train_numpy", "report"])
+def test_stale_stage_in_a_fresh_clone(reproduced_project: Project, tmp_path: Path, stage: str):
+    reproduced_project.succeed("git", "clone", "--quiet", ".", str(tmp_path / "clone"))
+    project = Project(tmp_path / "clone", tmp_path, tmp_path)
+    project.replace(f"stages/{stage}.py", '"""T', '"""t')
+    [fault] = out_of_date(project.folder)
+    assert fault.startswith(f"{stage}@fashion_mnist is" if stage == "preprocess" else f"{stage} is")
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "stale"),
     [

@@ -22,6 +22,8 @@ from tools.pipeline import Stage, declared_stages, locked_outputs
 
 NODE = re.compile(r"python -m stages\.(\w+)")
 STALE = re.compile(r"^Running stage '(.+)'", re.MULTILINE)
+# Before it runs a stage that is out of date, if only for show, DVC looks for a former run with the same inputs.
+STALE_WITHOUT_DATA = re.compile(r"failed to reproduce '(.+)': \[Errno 2\]")
 
 
 def out_of_date(root: Path) -> list[str]:
@@ -36,11 +38,14 @@ def out_of_date(root: Path) -> list[str]:
         encoding="utf-8",
         check=False,
     )
-    stages = STALE.findall(dry.stdout)
-    if dry.returncode != 0:
+    stuck = STALE_WITHOUT_DATA.findall(dry.stderr)
+    if dry.returncode != 0 and not stuck:
         reason = next((line for line in dry.stderr.splitlines() if line.startswith("ERROR")), "for no stated reason")
         return [f"dvc repro --dry fails: {reason.removeprefix('ERROR: ')}"]
-    return [f"{stage} is out of date: run `dvc repro`, then commit dvc.lock and reports/" for stage in stages]
+    return [
+        f"{stage} is out of date: run `dvc repro`, then commit dvc.lock and reports/"
+        for stage in STALE.findall(dry.stdout) + stuck
+    ]
 
 
 def left_over(stages: Iterable[Stage], locked: Iterable[str]) -> list[str]:
