@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from joblib.externals.loky import get_reusable_executor
 from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 
@@ -194,17 +193,10 @@ def test_every_setting_reaches_the_training(setting, value, prepared):
     assert usual.history != changed.history
 
 
-@pytest.fixture
-def new_workers():
-    """Workers of no other test: joblib replaces one that grows by 300 MB, as by importing PyTorch, with a warning."""
-    get_reusable_executor().shutdown(wait=True)
-
-
 def run_and_threads(path, task):
     return one_run(path, task), torch.get_num_threads()
 
 
-@pytest.mark.usefixtures("new_workers")
 def test_runs_are_the_same_side_by_side_each_on_one_thread(prepared, monkeypatch):
     variants = [
         Variant(name="plain", seeds=[1], training=settings()),
