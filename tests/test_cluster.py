@@ -7,15 +7,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
+import psutil
 import pytest
 from dvc.utils.hydra import apply_overrides
 
+from stages.common.cluster import result
+from stages.common.workers import NO_MEMORY, LostRunError
 from tests.project import Project
 
 STUDY = "optimiser"
 SECONDS = 60  # until something that takes two or three must have happened
+SECONDS_TO_BEGIN = 3  # of processor time, for a worker to load the libraries and be in the middle of a run
 Start = Callable[..., subprocess.Popen]
 
 
@@ -42,10 +48,16 @@ def start(reproduced: Project, tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture
 def address(start: Start, tmp_path: Path) -> str:
     """Where a scheduler listens, which knows nothing of the project."""
+    return start_scheduler(start, tmp_path)[1]
+
+
+def start_scheduler(start: Start, tmp_path: Path, **variables: str) -> tuple[subprocess.Popen, str]:
+    """A scheduler, and where it listens."""
     file = tmp_path / "scheduler.json"
-    start("dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+    command = ("dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file")
+    scheduler = start(*command, str(file), **variables)
     wait_until(file.exists)
-    return json.loads(file.read_text())["address"]
+    return scheduler, json.loads(file.read_text())["address"]
 
 
 def start_worker(start: Start, address: str, place: Path, threads: int = 1, **options: object) -> subprocess.Popen:
@@ -86,6 +98,46 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(reproduced: Project, star
     assert results(reproduced) == wanted
     assert workers[1].poll() is None
     assert not unfinished.exists()
+
+
+@pytest.fixture
+def long_study(reproduced: Project) -> Project:
+    """A study whose runs take longer than anybody waits."""
+    apply_overrides(reproduced.folder / "params.yaml", ["tune_base.corrected={epochs: 1000, batch_size: 1}"])
+    return reproduced
+
+
+def test_a_run_that_loses_its_workers_is_named(long_study: Project, start: Start, tmp_path: Path):
+    # By default it is begun anew three times.
+    _, address = start_scheduler(start, tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
+    before = results(long_study)
+    worker = start_worker(start, address, tmp_path / "worker")
+    with ThreadPoolExecutor() as pool:
+        study = pool.submit(train, long_study, STUDY_SCHEDULER=address)
+        wait_until(lambda: psutil.Process(worker.pid).cpu_times().user > SECONDS_TO_BEGIN)
+        worker.kill()
+        complains_once(study.result(SECONDS), "lost its worker 1 times, the last one tcp://127.0.0.1:")
+    assert "the run of variant sgd with seed " in study.result().stdout
+    assert results(long_study) == before
+
+
+def test_a_run_without_memory_on_a_worker_is_known_by_its_number():
+    done = Mock(result=Mock(side_effect=MemoryError))
+    with pytest.raises(LostRunError) as lost:
+        result(done, 7)
+    assert (lost.value.number, lost.value.reason) == (7, NO_MEMORY)
+
+
+def test_a_scheduler_that_ends_is_named(long_study: Project, start: Start, tmp_path: Path):
+    scheduler, address = start_scheduler(start, tmp_path)
+    before = results(long_study)
+    worker = start_worker(start, address, tmp_path / "worker")
+    with ThreadPoolExecutor() as pool:
+        study = pool.submit(train, long_study, STUDY_SCHEDULER=address)
+        wait_until(lambda: psutil.Process(worker.pid).cpu_times().user > SECONDS_TO_BEGIN)
+        scheduler.kill()
+        complains_once(study.result(SECONDS), f"STUDY_SCHEDULER = '{address}'")
+    assert results(long_study) == before
 
 
 def test_a_cluster_trains_the_networks_in_pytorch_to_the_same_bytes(

@@ -107,7 +107,8 @@ def test_a_study_names_the_run_that_it_lost(tmp_path: Path, monkeypatch: pytest.
         train_study("tune x", die, Path("data.npz"), study.tasks[:2], lambda training: 1.0, Path("reports"))
     assert re.fullmatch(
         r"tune x: the run of variant 1\.0 with seed [12] was killed, as the system does when memory runs out; "
-        "finished runs are kept: run it again, with STUDY_JOBS=1 where memory is short",
+        r"finished runs are kept: run it again, with fewer at once \(STUDY_JOBS=1; dask worker --nworkers 1\) where "
+        "memory is short",
         str(lost.value),
     )
 

@@ -10,20 +10,18 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cloudpickle
-from distributed import Client, KilledWorker, get_worker
+from distributed import CancelledError, Client, Future, KilledWorker, as_completed, get_worker
 from distributed.diagnostics.plugin import UploadFile
-from joblib import Parallel, delayed, parallel_config, register_parallel_backend
-from joblib._dask import DaskDistributedBackend
 
-from stages.common.errors import StudyError
+from stages.common.errors import StudyError, is_out_of_memory
 from stages.common.fingerprint import environment, file_hash, modules_in_use, own_environment
 from stages.common.threads import single_threaded
+from stages.common.workers import NO_MEMORY, LostRunError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -42,26 +40,43 @@ def as_done_there(
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, TimeoutError) as error:
         raise StudyError(f"{VARIABLE} = {address!r}: no Dask scheduler answers there") from error
-    # What is still on its way when the client closes would be told with a stack trace, before the error that closed it.
-    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
-    register_parallel_backend("dask", Backend)
-    with client, parallel_config(backend="dask", client=client):
+    with client:
         require_workers(client, address)
         where = send(client, data), own_environment(), modules_in_use()
-        call = partial(one_of_many, function)
-        payloads = [cloudpickle.dumps(Call(on_worker, (call, task, *where))) for task in enumerate(tasks)]
-        try:
-            # pickle.loads is known everywhere: the scheduler needs no copy of the project.
-            yield from Parallel(return_as="generator_unordered", pre_dispatch="all", batch_size=1)(
-                delayed(pickle.loads)(payload) for payload in payloads
-            )
-        except ModuleNotFoundError as error:
-            raise StudyError(
-                f"{VARIABLE}: a worker finds no {error.name}: start it in a copy of the project, by PYTHONPATH=. "
-                "dask worker, with the libraries of requirements.txt"
-            ) from error
-        except KilledWorker as error:
-            raise StudyError(f"{VARIABLE}: one run ended {error.last_worker.address} and others before it") from error
+        call = partial(single_threaded, function)
+        payloads = [cloudpickle.dumps(Call(on_worker, (call, task, *where))) for task in tasks]
+        # pickle.loads is known everywhere: the scheduler needs no copy of the project.
+        numbers = {client.submit(pickle.loads, payload, pure=False): n for n, payload in enumerate(payloads)}
+        for future in as_completed(list(numbers), loop=client.loop):
+            number = numbers.pop(future)
+            try:
+                done = result(future, number)
+            except CancelledError as error:
+                # The client is still looking for it, and tells with a stack trace that it has to stop.
+                logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+                raise StudyError(
+                    f"{VARIABLE} = {address!r}: the scheduler was lost; finished runs are kept: run it again once it "
+                    "and its workers are back"
+                ) from error
+            yield number, done
+
+
+def result(future: Future, number: int) -> Any:
+    """What the call for a task returned; what it raised, or what ended its workers, is raised here."""
+    try:
+        return future.result()
+    except ModuleNotFoundError as error:
+        raise StudyError(
+            f"{VARIABLE}: a worker finds no {error.name}: start it in a copy of the project, by PYTHONPATH=. "
+            "dask worker, with the libraries of requirements.txt"
+        ) from error
+    except KilledWorker as error:
+        lost = error.allowed_failures + 1
+        raise LostRunError(number, f"lost its worker {lost} times, the last one {error.last_worker.address}") from error
+    except (MemoryError, RuntimeError, OSError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise LostRunError(number, NO_MEMORY) from error
 
 
 def require_workers(client: Client, address: str) -> None:
@@ -110,29 +125,3 @@ def on_worker(
                 "make them equal and start it again"
             )
     return function(Path(worker.local_directory) / sent, task)
-
-
-def one_of_many(function: Callable[[Path, Task], Result], data: Path, task: tuple[int, Task]) -> tuple[int, Result]:
-    """The number of a task and its result, computed with one BLAS thread."""
-    number, content = task
-    return number, single_threaded(function, data, content)
-
-
-class Backend(DaskDistributedBackend):
-    """joblib's own, but that a run which Dask gives up on is reported, where joblib would wait for it for ever."""
-
-    def effective_n_jobs(self, n_jobs: int) -> int:
-        """The cores that there are, and never 1, for which joblib would send nothing and compute here."""
-        return max(2, super().effective_n_jobs(n_jobs))
-
-    def submit(self, func: Callable, callback: Callable) -> Future:
-        """Send one call, and say so where it fails without having been made."""
-        future = super().submit(func, callback)
-        future.add_done_callback(lambda done: callback(done.exception()) if done.exception() else None)
-        return future
-
-    def retrieve_result_callback(self, out: object) -> object:
-        """The result of a call, or the error in its place."""
-        if isinstance(out, BaseException):
-            raise out
-        return super().retrieve_result_callback(out)

@@ -50,7 +50,7 @@ def train_study(
             variant, seed = tasks[waiting[lost.number]]
             raise StudyError(
                 f"{label}: the run of variant {variant.name} with seed {seed} {lost.reason}; finished runs are kept: "
-                "run it again, with STUDY_JOBS=1 where memory is short"
+                "run it again, with fewer at once (STUDY_JOBS=1; dask worker --nworkers 1) where memory is short"
             ) from lost
     write_study(folder, runs)
     unfinished.forget()
