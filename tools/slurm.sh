@@ -32,13 +32,16 @@ if [ -z "${SLURM_ARRAY_TASK_ID:-}" ]; then
     exec sbatch --array="0-$((${#stages[@]} - 1))" --output=.dvc/tmp/slurm-%A_%a.log "$@" tools/slurm.sh "${stages[@]}"
 fi
 
-# A task: the stage at its place among the arguments. As many runs side by side, and threads, as it was given cores:
-# with another number of threads, train_torch and train_cnn round differently; studies don't, one thread a run.
+# A task: the stage at its place among the arguments, with as many runs side by side as it was given cores.
 stage=${*:SLURM_ARRAY_TASK_ID+1:1}
 if [ -z "$stage" ]; then
     echo "error: no stage is left for task $SLURM_ARRAY_TASK_ID: submit with bash tools/slurm.sh" >&2
     exit 1
 fi
-export STUDY_JOBS="${SLURM_CPUS_PER_TASK:-1}" OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"
+export STUDY_JOBS="${SLURM_CPUS_PER_TASK:-1}"
+# DVC's own notes are databases that nodes can't share: each task makes do without those of others.
+DVC_SITE_CACHE_DIR=$(mktemp -d)
+export DVC_SITE_CACHE_DIR
+trap 'rm -rf "$DVC_SITE_CACHE_DIR"' EXIT
 # DVC locks the project for moments, not while a stage trains; with --wait-for-lock others wait instead of giving up.
-exec dvc --wait-for-lock repro --single-item "$stage"
+dvc --wait-for-lock repro --single-item "$stage"
