@@ -1,13 +1,14 @@
-"""Whatever parameter changes, the stages that depend on it rerun, and no others.
+"""Whatever parameter or file changes, the stages that depend on it rerun, and no others.
 
-What depends on what is found without dvc.yaml, by the rules of how parameters are resolved. DVC is asked about one
-change after the other, which is undone again.
+What depends on what is found without dvc.yaml: by the rules of how parameters are resolved, by what the nodes import,
+and by the names of the data. DVC is asked about one change after the other, which is undone again.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
@@ -16,14 +17,21 @@ from dvc.repo import Repo
 
 from stages.common.params import Params, load_params
 from tests.project import ABLATIONS, BASELINE, DIVERGING, Project
+from tools.imports import dependencies
+from tools.pipeline import Stage, declared_stages
 
 
-def stale(repo: Repo) -> set[str]:
-    """The stages for which a dependency, a parameter or an output isn't what dvc.lock says: DVC would run them."""
+def stale(repo: Repo, changed: str | None = None) -> set[str]:
+    """The stages for which a dependency, a parameter or an output isn't what dvc.lock says: DVC would run them.
+
+    `changed`, where everything else is as it was, spares asking about the others.
+    """
     known: dict[tuple, bool] = {}  # most files are dependencies of many stages
     found = set()
     for stage in repo.index.stages:
         for item in (*stage.deps, *stage.outs):
+            if changed and item.def_path not in (changed, *parents(changed)):
+                continue
             key = (stage.name,) if isinstance(item, ParamsDependency) else (item.def_path, item.hash_info.value)
             if key not in known:
                 known[key] = bool(item.status())
@@ -100,6 +108,83 @@ def value_at(path: Path, place: tuple[str | int, ...], value: object) -> Iterato
     assert container[last] != value
     container[last] = value
     path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_bytes(content)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def users(data_set: str, stages: set[str]) -> set[str]:
+    """The stages that train on a data set."""
+    model, studies = {"fashion_mnist": ("train_numpy", "tune@"), "cifar10": ("train_torch", "ablations@")}[data_set]
+    return {model, f"train_cnn@{data_set}"} | {stage for stage in stages if stage.startswith(studies)}
+
+
+# A pattern for the paths of data and results, and from its group and all stages to those that read or write them.
+FILES: dict[str, Callable[[str, set[str]], set[str]]] = {
+    r"params\.yaml": lambda _, stages: {"check"},  # where no value changes
+    r"data/(checked)\.txt": lambda _, stages: {"check", "download@fashion_mnist", "download@cifar10"},
+    r"data/editions\.yaml": lambda _, stages: {s for s in stages if s.startswith(("download@", "preprocess@"))},
+    r"data/published/\w+\.(?:yaml|csv)": lambda _, stages: {"report"},
+    r"data/raw/(\w+)/.+": lambda name, stages: {f"download@{name}", f"preprocess@{name}"},
+    r"data/prepared/(\w+)\.npz": lambda name, stages: {f"preprocess@{name}", "report"} | users(name, stages),
+    r"data/models/numpy\.json": lambda _, stages: {"train_numpy"},
+    r"data/models/numpy\.npz": lambda _, stages: {"train_numpy", "report"},
+    r"data/models/torch_(?:final\.\w+|record\.json)": lambda _, stages: {"train_torch"},
+    r"data/models/torch_record\.safetensors": lambda _, stages: {"train_torch", "report"},
+    r"data/models/cnn_(\w+)\.json": lambda name, stages: {f"train_cnn@{name}"},
+    r"data/models/cnn_(\w+)\.safetensors": lambda name, stages: {f"train_cnn@{name}", "report"},
+    r"reports/data/(\w+)\.json": lambda name, stages: {f"preprocess@{name}", "report"},
+    r"reports/(train_numpy|train_torch)/.+": lambda name, stages: {name, "report"},
+    r"reports/((?:train_cnn|tune|ablations)/\w+)/.+": lambda name, stages: {name.replace("/", "@"), "report"},
+    r"reports/(?!\.gitignore|\w+/\.gitignore).+": lambda _, stages: {"report"},
+}
+
+
+def readers_and_writers(path: str, imported: dict[str, set[str]]) -> set[str]:
+    """The stages to which a file matters; `imported` holds for each stage the files and folders of its code."""
+    if path.startswith("stages/"):
+        return {stage for stage, code in imported.items() if not code.isdisjoint((path, *parents(path)))}
+    for pattern, rule in FILES.items():
+        if found := re.fullmatch(pattern, path):
+            return rule((*found.groups(), "")[0], set(imported))
+    return set()
+
+
+def parents(path: str) -> list[str]:
+    return [str(folder) for folder in PurePosixPath(path).parents]
+
+
+def test_a_changed_file_reruns_the_stages_that_read_or_write_it_and_no_others(reproduced: Project):
+    folder = reproduced.folder
+    imported = {stage.name: dependencies(folder, folder / node(stage)) for stage in declared_stages(folder)}
+    paths = {*reproduced.succeed("git", "ls-files").splitlines(), *reproduced.outputs()}
+    wrong, met = {}, set()
+    with Repo(folder) as repo:
+        assert stale(repo) == set()
+        for path in sorted(paths):
+            with one_byte_more(folder / path):
+                found = stale(repo, path)
+            if found != (wanted := readers_and_writers(path, imported)):
+                wrong[path] = f"reruns {sorted(found)} instead of {sorted(wanted)}"
+            met |= found
+        assert stale(repo) == set()
+    assert wrong == {}
+    assert met == set(imported)
+
+
+def node(stage: Stage) -> str:
+    """The file that a stage runs."""
+    return re.search(r"stages\.\w+", stage.command)[0].replace(".", "/") + ".py"
+
+
+@contextmanager
+def one_byte_more(path: Path) -> Iterator[None]:
+    """A line's end more in a file; then as before, and as old."""
+    content, times = path.read_bytes(), path.stat()
+    path.chmod(0o644)  # DVC protects what lies in its cache too
+    path.write_bytes(content + b"\n")
     try:
         yield
     finally:
