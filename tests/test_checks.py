@@ -27,19 +27,23 @@ def test_reproduced_project_has_no_faults(reproduced_project: Project):
     assert all_faults(reproduced_project.folder) == []
 
 
-def test_fresh_clone_has_no_faults(reproduced_project: Project, tmp_path: Path):
+@pytest.fixture
+def fresh_clone(reproduced_project: Project, tmp_path: Path) -> Project:
+    """What git holds, without any data."""
     reproduced_project.succeed("git", "clone", "--quiet", ".", str(tmp_path / "clone"))
-    assert not (tmp_path / "clone/data/raw/fashion_mnist").exists()
-    done = Project(tmp_path / "clone", tmp_path, tmp_path).run("python", "-m", "tools.check")
+    return Project(tmp_path / "clone", tmp_path, tmp_path)
+
+
+def test_fresh_clone_has_no_faults(fresh_clone: Project):
+    assert not (fresh_clone.folder / "data/raw/fashion_mnist").exists()
+    done = fresh_clone.run("python", "-m", "tools.check")
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("stage", ["preprocess", "train_numpy", "report"])
-def test_stale_stage_in_a_fresh_clone(reproduced_project: Project, tmp_path: Path, stage: str):
-    reproduced_project.succeed("git", "clone", "--quiet", ".", str(tmp_path / "clone"))
-    project = Project(tmp_path / "clone", tmp_path, tmp_path)
-    project.replace(f"stages/{stage}.py", '"""T', '"""t')
-    [fault] = out_of_date(project.folder)
+def test_stale_stage_in_a_fresh_clone(fresh_clone: Project, stage: str):
+    fresh_clone.replace(f"stages/{stage}.py", '"""T', '"""t')
+    [fault] = out_of_date(fresh_clone.folder)
     assert fault.startswith(f"{stage}@fashion_mnist is" if stage == "preprocess" else f"{stage} is")
 
 

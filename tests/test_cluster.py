@@ -51,11 +51,11 @@ def address(start: Start, tmp_path: Path) -> str:
     return start_scheduler(start, tmp_path)[1]
 
 
-def start_scheduler(start: Start, tmp_path: Path, **variables: str) -> tuple[subprocess.Popen, str]:
+def start_scheduler(start: Start, tmp_path: Path) -> tuple[subprocess.Popen, str]:
     """A scheduler, and where it listens."""
     file = tmp_path / "scheduler.json"
     command = ("dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file")
-    scheduler = start(*command, str(file), **variables)
+    scheduler = start(*command, str(file))
     wait_until(file.exists)
     return scheduler, json.loads(file.read_text())["address"]
 
@@ -102,22 +102,30 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(reproduced: Project, star
 
 @pytest.fixture
 def long_study(reproduced: Project) -> Project:
-    """A study whose runs take longer than anybody waits."""
-    apply_overrides(reproduced.folder / "params.yaml", ["tune_base.corrected={epochs: 1000, batch_size: 1}"])
+    """A study of one run, which takes longer than anybody waits."""
+    changes = [
+        "tune_base.corrected={epochs: 1000, batch_size: 1}",
+        f"tune.{STUDY}={{variants: [{{name: sgd}}], seeds: [1]}}",
+    ]
+    apply_overrides(reproduced.folder / "params.yaml", changes)
     return reproduced
 
 
-def test_a_run_that_loses_its_workers_is_named(long_study: Project, start: Start, tmp_path: Path):
-    # By default it is begun anew three times.
-    _, address = start_scheduler(start, tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
+def wait_until_it_trains(worker: subprocess.Popen) -> None:
+    wait_until(lambda: psutil.Process(worker.pid).cpu_times().user > SECONDS_TO_BEGIN)
+
+
+def test_a_run_that_loses_its_workers_is_named(long_study: Project, start: Start, address: str, tmp_path: Path):
     before = results(long_study)
-    worker = start_worker(start, address, tmp_path / "worker")
     with ThreadPoolExecutor() as pool:
         study = pool.submit(train, long_study, STUDY_SCHEDULER=address)
-        wait_until(lambda: psutil.Process(worker.pid).cpu_times().user > SECONDS_TO_BEGIN)
-        worker.kill()
-        complains_once(study.result(SECONDS), "lost its worker 1 times, the last one tcp://127.0.0.1:")
-    assert "the run of variant sgd with seed " in study.result().stdout
+        for number in range(4):  # it is begun anew three times
+            worker = start_worker(start, address, tmp_path / f"worker_{number}")
+            wait_until_it_trains(worker)
+            worker.kill()
+        complains_once(
+            study.result(SECONDS), "variant sgd with seed 1 lost its worker 4 times, the last one tcp://127.0.0.1:"
+        )
     assert results(long_study) == before
 
 
@@ -134,7 +142,7 @@ def test_a_scheduler_that_ends_is_named(long_study: Project, start: Start, tmp_p
     worker = start_worker(start, address, tmp_path / "worker")
     with ThreadPoolExecutor() as pool:
         study = pool.submit(train, long_study, STUDY_SCHEDULER=address)
-        wait_until(lambda: psutil.Process(worker.pid).cpu_times().user > SECONDS_TO_BEGIN)
+        wait_until_it_trains(worker)
         scheduler.kill()
         complains_once(study.result(SECONDS), f"STUDY_SCHEDULER = '{address}'")
     assert results(long_study) == before

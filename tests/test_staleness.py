@@ -17,8 +17,9 @@ from dvc.repo import Repo
 
 from stages.common.params import Params, load_params
 from tests.project import ABLATIONS, BASELINE, DIVERGING, Project
+from tools.check import NODE
 from tools.imports import dependencies
-from tools.pipeline import Stage, declared_stages
+from tools.pipeline import declared_stages
 
 
 def stale(repo: Repo, changed: str | None = None) -> set[str]:
@@ -98,16 +99,24 @@ def test_a_base_reruns_the_studies_that_start_from_it(base: str, reproduced_proj
 
 @contextmanager
 def value_at(path: Path, place: tuple[str | int, ...], value: object) -> Iterator[None]:
-    """Another value at a place of a YAML file; then as before, and as old."""
-    content, times = path.read_bytes(), path.stat()
-    tree = yaml.safe_load(content)
+    """Another value at a place of a YAML file, for a while."""
+    tree = yaml.safe_load(path.read_bytes())
     *above, last = place
     container = tree
     for key in above:
         container = container[key]
     assert container[last] != value
     container[last] = value
-    path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    with content_of(path, yaml.safe_dump(tree, sort_keys=False).encode()):
+        yield
+
+
+@contextmanager
+def content_of(path: Path, other: bytes) -> Iterator[None]:
+    """Another content of a file; then as before, and as old."""
+    content, times = path.read_bytes(), path.stat()
+    path.chmod(0o644)  # DVC makes a cached one read-only
+    path.write_bytes(other)
     try:
         yield
     finally:
@@ -121,24 +130,24 @@ def users(data_set: str, stages: set[str]) -> set[str]:
     return {model, f"train_cnn@{data_set}"} | {stage for stage in stages if stage.startswith(studies)}
 
 
-# A pattern for the paths of data and results, and from its group and all stages to those that read or write them.
-FILES: dict[str, Callable[[str, set[str]], set[str]]] = {
+# A pattern for paths of data and results, and from its match and all stages to those that read or write them.
+FILES: dict[str, Callable[[re.Match[str], set[str]], set[str]]] = {
     r"params\.yaml": lambda _, stages: {"check"},  # where no value changes
-    r"data/(checked)\.txt": lambda _, stages: {"check", "download@fashion_mnist", "download@cifar10"},
+    r"data/checked\.txt": lambda _, stages: {"check", "download@fashion_mnist", "download@cifar10"},
     r"data/editions\.yaml": lambda _, stages: {s for s in stages if s.startswith(("download@", "preprocess@"))},
     r"data/published/\w+\.(?:yaml|csv)": lambda _, stages: {"report"},
-    r"data/raw/(\w+)/.+": lambda name, stages: {f"download@{name}", f"preprocess@{name}"},
-    r"data/prepared/(\w+)\.npz": lambda name, stages: {f"preprocess@{name}", "report"} | users(name, stages),
+    r"data/raw/(\w+)/.+": lambda found, stages: {f"download@{found[1]}", f"preprocess@{found[1]}"},
+    r"data/prepared/(\w+)\.npz": lambda found, stages: {f"preprocess@{found[1]}", "report"} | users(found[1], stages),
     r"data/models/numpy\.json": lambda _, stages: {"train_numpy"},
     r"data/models/numpy\.npz": lambda _, stages: {"train_numpy", "report"},
     r"data/models/torch_(?:final\.\w+|record\.json)": lambda _, stages: {"train_torch"},
     r"data/models/torch_record\.safetensors": lambda _, stages: {"train_torch", "report"},
-    r"data/models/cnn_(\w+)\.json": lambda name, stages: {f"train_cnn@{name}"},
-    r"data/models/cnn_(\w+)\.safetensors": lambda name, stages: {f"train_cnn@{name}", "report"},
-    r"reports/data/(\w+)\.json": lambda name, stages: {f"preprocess@{name}", "report"},
-    r"reports/(train_numpy|train_torch)/.+": lambda name, stages: {name, "report"},
-    r"reports/((?:train_cnn|tune|ablations)/\w+)/.+": lambda name, stages: {name.replace("/", "@"), "report"},
-    r"reports/(?!\.gitignore|\w+/\.gitignore).+": lambda _, stages: {"report"},
+    r"data/models/cnn_(\w+)\.json": lambda found, stages: {f"train_cnn@{found[1]}"},
+    r"data/models/cnn_(\w+)\.safetensors": lambda found, stages: {f"train_cnn@{found[1]}", "report"},
+    r"reports/data/(\w+)\.json": lambda found, stages: {f"preprocess@{found[1]}", "report"},
+    r"reports/(train_numpy|train_torch)/.+": lambda found, stages: {found[1], "report"},
+    r"reports/((?:train_cnn|tune|ablations)/\w+)/.+": lambda found, stages: {found[1].replace("/", "@"), "report"},
+    r"reports/.+": lambda _, stages: {"report"},
 }
 
 
@@ -148,7 +157,7 @@ def readers_and_writers(path: str, imported: dict[str, set[str]]) -> set[str]:
         return {stage for stage, code in imported.items() if not code.isdisjoint((path, *parents(path)))}
     for pattern, rule in FILES.items():
         if found := re.fullmatch(pattern, path):
-            return rule((*found.groups(), "")[0], set(imported))
+            return rule(found, set(imported))
     return set()
 
 
@@ -158,13 +167,16 @@ def parents(path: str) -> list[str]:
 
 def test_a_changed_file_reruns_the_stages_that_read_or_write_it_and_no_others(reproduced: Project):
     folder = reproduced.folder
-    imported = {stage.name: dependencies(folder, folder / node(stage)) for stage in declared_stages(folder)}
+    imported = {
+        stage.name: dependencies(folder, folder / f"stages/{NODE.match(stage.command)[1]}.py")
+        for stage in declared_stages(folder)
+    }
     paths = {*reproduced.succeed("git", "ls-files").splitlines(), *reproduced.outputs()}
     wrong, met = {}, set()
     with Repo(folder) as repo:
         assert stale(repo) == set()
         for path in sorted(paths):
-            with one_byte_more(folder / path):
+            with content_of(folder / path, (folder / path).read_bytes() + b"\n"):
                 found = stale(repo, path)
             if found != (wanted := readers_and_writers(path, imported)):
                 wrong[path] = f"reruns {sorted(found)} instead of {sorted(wanted)}"
@@ -172,21 +184,3 @@ def test_a_changed_file_reruns_the_stages_that_read_or_write_it_and_no_others(re
         assert stale(repo) == set()
     assert wrong == {}
     assert met == set(imported)
-
-
-def node(stage: Stage) -> str:
-    """The file that a stage runs."""
-    return re.search(r"stages\.\w+", stage.command)[0].replace(".", "/") + ".py"
-
-
-@contextmanager
-def one_byte_more(path: Path) -> Iterator[None]:
-    """A line's end more in a file; then as before, and as old."""
-    content, times = path.read_bytes(), path.stat()
-    path.chmod(0o644)  # DVC protects what lies in its cache too
-    path.write_bytes(content + b"\n")
-    try:
-        yield
-    finally:
-        path.write_bytes(content)
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))

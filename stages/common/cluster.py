@@ -18,10 +18,10 @@ import cloudpickle
 from distributed import CancelledError, Client, Future, KilledWorker, as_completed, get_worker
 from distributed.diagnostics.plugin import UploadFile
 
-from stages.common.errors import StudyError, is_out_of_memory
+from stages.common.errors import StudyError
 from stages.common.fingerprint import environment, file_hash, modules_in_use, own_environment
 from stages.common.threads import single_threaded
-from stages.common.workers import NO_MEMORY, LostRunError
+from stages.common.workers import LostRunError, run_without_memory_named
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -64,7 +64,8 @@ def as_done_there(
 def result(future: Future, number: int) -> Any:
     """What the call for a task returned; what it raised, or what ended its workers, is raised here."""
     try:
-        return future.result()
+        with run_without_memory_named(number):
+            return future.result()
     except ModuleNotFoundError as error:
         raise StudyError(
             f"{VARIABLE}: a worker finds no {error.name}: start it in a copy of the project, by PYTHONPATH=. "
@@ -73,10 +74,6 @@ def result(future: Future, number: int) -> Any:
     except KilledWorker as error:
         lost = error.allowed_failures + 1
         raise LostRunError(number, f"lost its worker {lost} times, the last one {error.last_worker.address}") from error
-    except (MemoryError, RuntimeError, OSError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise LostRunError(number, NO_MEMORY) from error
 
 
 def require_workers(client: Client, address: str) -> None:

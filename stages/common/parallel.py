@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from joblib import cpu_count
 
-from stages.common.errors import StudyError, is_out_of_memory
+from stages.common.errors import StudyError
 from stages.common.threads import single_threaded
-from stages.common.workers import NO_MEMORY, LostRunError, as_done_by_workers
+from stages.common.workers import as_done_by_workers, run_without_memory_named
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -49,9 +49,6 @@ def as_done(
         yield from as_done_by_workers(workers, partial(single_threaded, function), data, tasks)
     else:
         for number, task in enumerate(tasks):
-            try:
-                yield number, single_threaded(function, data, task)
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise LostRunError(number, NO_MEMORY) from error
+            with run_without_memory_named(number):
+                result = single_threaded(function, data, task)
+            yield number, result

@@ -37,6 +37,17 @@ class LostRunError(Exception):
         self.number, self.reason = number, reason
 
 
+@contextmanager
+def run_without_memory_named(number: int) -> Iterator[None]:
+    """Where memory runs out, say whose run it was."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise LostRunError(number, NO_MEMORY) from error
+
+
 def as_done_by_workers(
     workers: int, function: Callable[[Path, Task], Result], data: Path, tasks: Sequence[Task]
 ) -> Iterator[tuple[int, Result]]:
@@ -87,10 +98,9 @@ class Worker:
         except (EOFError, OSError):
             self.process.join()
             raise LostRunError(self.number, how_it_ended(self.process.exitcode)) from None
-        if is_out_of_memory(error):
-            raise LostRunError(self.number, NO_MEMORY) from error
         if error is not None:
-            raise error
+            with run_without_memory_named(self.number):
+                raise error
         return result
 
     def end(self) -> None:
