@@ -1,20 +1,20 @@
 """Miniature data sets in the real formats, so that the whole pipeline can be run in seconds and without network.
 
-Set DATASETS_DIR to the folder and put the editions file in the place of data/editions.yaml; nothing else differs from
-the real data. Every class has a pattern of its own under noise, so that networks learn something from a few hundred
-images.
+Set DATASETS_DIR to the folder and put the editions file in the place of stages/datasets/editions.yaml; nothing else
+differs from the real data. Every class has a pattern of its own under noise, so that networks learn something from a
+few hundred images.
 """
 
 import gzip
 import hashlib
 import io
+import json
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from PIL import Image
 
 CLASSES = {
@@ -28,23 +28,22 @@ FASHION_COUNTS = {"train": 400, "test": 100}
 CIFAR_COUNTS = {"train": 200, "test": 50}
 BATCHES = 5
 
+Splits = Mapping[str, tuple[np.ndarray, np.ndarray]]  # images uint8 (n, height, width, channels), labels uint8 (n,)
+
 
 def write_miniature(folder: Path, editions: Path, rng: np.random.Generator) -> None:
-    """Write all data sets' files into `folder` and what is known of them, as in data/editions.yaml, to `editions`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write all data sets' files into `folder`, and an editions file (JSON, which is YAML) that describes them."""
     cifar = draw_images(rng, (32, 32, 3), CIFAR_COUNTS)
     facts = {
         "fashion_mnist": {"original": write_idx(folder, draw_images(rng, (28, 28, 1), FASHION_COUNTS))},
         "cifar10": {"original": write_cifar_binary(folder, cifar), "jpeg": write_jpeg(folder, cifar)},
     }
     editions.parent.mkdir(parents=True, exist_ok=True)
-    editions.write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
+    editions.write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
-def draw_images(
-    rng: np.random.Generator, shape: tuple[int, int, int], counts: Mapping[str, int]
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """For each split, images uint8 (n, height, width, channels) and labels uint8 (n,), the classes taking turns."""
+def draw_images(rng: np.random.Generator, shape: tuple[int, int, int], counts: Mapping[str, int]) -> Splits:
+    """Random images of each split, the classes taking turns."""
     height, width, channels = shape
     coarse = rng.uniform(40, 215, (10, height // 4, width // 4, channels))
     patterns = coarse.repeat(4, axis=1).repeat(4, axis=2)  # (10, height, width, channels)
@@ -56,15 +55,14 @@ def draw_images(
     return splits
 
 
-def write_idx(folder: Path, splits: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
+def write_idx(folder: Path, splits: Splits) -> dict[str, Any]:
     """The four gzipped IDX files of Fashion-MNIST; returns the edition's facts."""
     contents = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
         images, labels = splits[split]
         contents[f"{prefix}-images-idx3-ubyte"] = idx_bytes(images[..., 0])
         contents[f"{prefix}-labels-idx1-ubyte"] = idx_bytes(labels)
-    for name, data in contents.items():
-        (folder / f"{name}.gz").write_bytes(gzip.compress(data, mtime=0))
+    write_files({f"{name}.gz": gzip.compress(data, mtime=0) for name, data in contents.items()}, folder)
     return facts("idx", "fashion_mnist", splits, {name: file_facts(data) for name, data in contents.items()})
 
 
@@ -74,7 +72,7 @@ def idx_bytes(array: np.ndarray) -> bytes:
     return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
 
 
-def write_cifar_binary(folder: Path, splits: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
+def write_cifar_binary(folder: Path, splits: Splits) -> dict[str, Any]:
     """The archive of CIFAR-10's binary edition; returns the edition's facts."""
     train, test = cifar_records(*splits["train"]), cifar_records(*splits["test"])
     contents = {f"data_batch_{i + 1}.bin": part.tobytes() for i, part in enumerate(np.split(train, BATCHES))}
@@ -90,34 +88,51 @@ def cifar_records(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.concatenate([labels[:, np.newaxis], images.transpose(0, 3, 1, 2).reshape(len(images), -1)], axis=1)
 
 
-def write_jpeg(folder: Path, splits: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
+def write_jpeg(folder: Path, splits: Splits) -> dict[str, Any]:
     """The archive of CIFAR-10's JPEG edition; returns the edition's facts."""
     files = {}
     for split, (images, labels) in splits.items():
-        for place, (image, label) in enumerate(zip(images, labels, strict=True)):
-            files[f"{split}/{CLASSES['cifar10'][label]}/{place // 10:04d}.jpg"] = jpeg_bytes(image)
-    write_tar_gz(folder / "cifar10-jpeg.tar.gz", files)
-    over_all = hashlib.sha256()
+        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+            files[f"{split}/{CLASSES['cifar10'][label]}/{i // 10:04d}.jpg"] = jpeg_bytes(image)
+    # As GitHub packs it: below a folder, with other files; the order of members does not matter.
+    members = {f"CIFAR-10-images/{name}": files[name] for name in reversed(files)}
+    write_tar_gz(folder / "cifar10-jpeg.tar.gz", {"CIFAR-10-images/README.md": b"Images", **members})
+    sha256 = hashlib.sha256()
     for name in sorted(files):
-        over_all.update(name.encode() + b"\0" + len(files[name]).to_bytes(8, "big") + files[name])
-    known = {"images.tar": {"bytes": sum(map(len, files.values())), "sha256": over_all.hexdigest()}}
+        sha256.update(name.encode() + b"\0" + len(files[name]).to_bytes(8, "big") + files[name])
+    known = {"images.tar": {"bytes": sum(map(len, files.values())), "sha256": sha256.hexdigest()}}
     return facts("jpeg", "cifar10", splits, known, ["cifar10-jpeg.tar.gz", "images.tar"])
 
 
-def jpeg_bytes(image: np.ndarray) -> bytes:
-    """One image, uint8 (height, width, 3), as a JPEG file."""
+def jpeg_bytes(image: np.ndarray, kind: str = "JPEG") -> bytes:
+    """One image, uint8 (height, width, 3) or (height, width), as a JPEG file."""
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=90)
+    Image.fromarray(image).save(file, kind, quality=90)
     return file.getvalue()
 
 
 def write_tar_gz(path: Path, members: Mapping[str, bytes]) -> None:
     """A gzipped tar archive of regular files, in the order given."""
-    with tarfile.open(path, "w:gz") as archive:
-        for name, data in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
+    path.write_bytes(gzip.compress(b"".join(tar_member(name, data) for name, data in members.items()), mtime=0))
+
+
+def tar_member(name: str, data: bytes = b"", kind: bytes = tarfile.REGTYPE, size: int | None = None) -> bytes:
+    """A tar header, which may claim any type and size (a link is one to /etc/passwd), and the data."""
+    info = tarfile.TarInfo(name)
+    info.size, info.type, info.linkname = len(data) if size is None else size, kind, "/etc/passwd"
+    return info.tobuf(tarfile.GNU_FORMAT) + data + bytes(-len(data) % tarfile.BLOCKSIZE)
+
+
+def write_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write files below a folder."""
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def file_facts(data: bytes) -> dict[str, Any]:
@@ -126,19 +141,12 @@ def file_facts(data: bytes) -> dict[str, Any]:
 
 
 def facts(
-    format_name: str,
-    data_set: str,
-    splits: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    contents: dict[str, Any],
-    archives: list[str] | None = None,
+    format_name: str, data_set: str, splits: Splits, contents: dict[str, Any], archives: list[str] | None = None
 ) -> dict[str, Any]:
-    """An entry of data/editions.yaml, with no upstream: a miniature comes from its folder or from nowhere."""
-    height, width, channels = splits["train"][0].shape[1:]
+    """An entry of editions.yaml, with no mirrors: a miniature comes from its folder only."""
     return {
         "format": format_name,
-        "height": height,
-        "width": width,
-        "channels": channels,
+        "image_shape": list(splits["train"][0].shape[1:]),
         "class_names": list(CLASSES[data_set]),
         "train_images": len(splits["train"][1]),
         "test_images": len(splits["test"][1]),

@@ -1,398 +1,450 @@
-"""What training reads: the right images in each split, scaled as stated, or one line that says what to run."""
+"""Formats are read right, damaged and hostile files are refused in one line, splits and statistics are right."""
 
-import io
-import pickle
-import tracemalloc
-import zipfile
+import errno
+import gzip
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import torchvision
 
-from stages.common.datasets import SPLITS, read_class_names, read_normalisation, read_split, read_test, scale
-from stages.common.errors import StudyError
+from stages import download, preprocess
+from stages.datasets import sources
+from stages.datasets.contents import read_contents, write_contents
+from stages.datasets.editions import EDITIONS, Edition, Upstream, load_edition
+from stages.datasets.formats import Images, decode, decode_jpeg, parse_cifar, parse_idx
+from stages.datasets.split import validation_index
+from stages.datasets.statistics import describe, normalisation
+from stages.errors import StudyError
+from tests.miniature import idx_bytes, jpeg_bytes, read_files, tar_member, write_files, write_tar_gz
 
-VALIDATION = [1, 4, 5]
-
-
-def made() -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(2)
-    return {
-        "train_images": rng.integers(0, 256, (8, 4, 5, 3), np.uint8),
-        "train_labels": np.eye(4, dtype=np.uint8)[rng.integers(0, 4, 8)],
-        "test_images": rng.integers(0, 256, (3, 4, 5, 3), np.uint8),
-        "test_labels": np.eye(4, dtype=np.uint8)[rng.integers(0, 4, 3)],
-        "validation_index": np.array(VALIDATION),
-        "mean": np.array([0.1, 0.2, 0.3]),
-        "std": np.array([0.5, 0.6, 0.7]),
-        "class_names": np.array(["a", "b", "c", "dress"]),
-    }
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = [("fashion_mnist", "original"), ("cifar10", "original"), ("cifar10", "jpeg")]
+all_editions = pytest.mark.parametrize(("data_set", "name"), NAMES)
+CIFAR_TAR, JPEG_TAR, IDX = "cifar-10-binary.tar.gz", "cifar10-jpeg.tar.gz", "train-images-idx3-ubyte.gz"
 
 
-MADE = made()
+@pytest.fixture(autouse=True)
+def project(made, tmp_path, monkeypatch) -> Path:
+    """The current folder, with the miniature in `sets`; no source but those that a test sets up."""
+    shutil.copytree(made, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.delenv("DATASETS_DIR", raising=False)
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr(sources, "RETRIES", sources.RETRIES.new(backoff_factor=0))
+    return tmp_path / "project"
 
 
-@pytest.fixture
-def arrays() -> dict[str, np.ndarray]:
-    return made()
+def edition_of(data_set: str = "fashion_mnist", name: str = "original", **changes: object) -> Edition:
+    return load_edition(data_set, name, Path("editions.yaml")).model_copy(update=changes)
 
 
-@pytest.fixture
-def path(tmp_path: Path, arrays: dict[str, np.ndarray]) -> Path:
-    np.savez(tmp_path / "set.npz", **arrays)
-    return tmp_path / "set.npz"
+def contents_of(data_set: str = "fashion_mnist", name: str = "original") -> dict[str, bytes]:
+    return read_contents(Path("sets"), edition_of(data_set, name))
 
 
-def test_splits(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    everything = list(range(8))
-    training = [index for index in everything if index not in VALIDATION]
-    for name, index in (("training", training), ("validation", VALIDATION), ("all_training", everything)):
-        split = read_split(path, name)
-        np.testing.assert_array_equal(split.images, arrays["train_images"][index])
-        np.testing.assert_array_equal(split.labels, arrays["train_labels"][index])
-    np.testing.assert_array_equal(read_test(path).images, arrays["test_images"])
-    np.testing.assert_array_equal(read_test(path).labels, arrays["test_labels"])
+def test_idx_by_hand_and_by_torchvision() -> None:
+    data = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 255])
+    np.testing.assert_array_equal(parse_idx(data, "x"), [[1, 2, 3], [4, 5, 255]])
+    edition, files = edition_of(), contents_of()
+    write_contents(files, edition, Path("raw"))
+    for part, prefix in zip(decode(files, edition), ("train", "t10k"), strict=True):
+        images = torchvision.datasets.mnist.read_image_file(f"raw/{prefix}-images-idx3-ubyte")
+        labels = torchvision.datasets.mnist.read_label_file(f"raw/{prefix}-labels-idx1-ubyte")
+        np.testing.assert_array_equal(part.images, images.numpy()[..., np.newaxis])
+        np.testing.assert_array_equal(part.labels, labels.numpy())
 
 
-@pytest.mark.parametrize("name", SPLITS)
-def test_types(path: Path, name: str) -> None:
-    for array in read_split(path, name):
-        assert array.dtype == np.uint8
-        assert array.flags.c_contiguous
+def test_cifar_binary_by_hand() -> None:
+    # Upstream's description: label, then 1,024 red, 1,024 green and 1,024 blue bytes, each row by row.
+    record = bytes([3]) + bytes([10]) * 32 + bytes([11]) * 992 + bytes([20]) * 1024 + bytes([30]) * 1024
+    images, labels = parse_cifar(record, (32, 32, 3), "x")
+    assert labels.tolist() == [3]
+    assert [images[0, 0, 31].tolist(), images[0, 1, 0].tolist()] == [[10, 20, 30], [11, 20, 30]]
 
 
-def test_only_what_is_needed_is_read(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
-    for name in ("train_images", "train_labels", "mean"):
-        del arrays[name]
-    np.savez(tmp_path / "part.npz", **arrays)
-    assert len(read_test(tmp_path / "part.npz").labels) == 3
-    assert read_class_names(tmp_path / "part.npz") == ("a", "b", "c", "dress")
-    with pytest.raises(StudyError, match=r"part\.npz is damaged or not a prepared data set"):
-        read_split(tmp_path / "part.npz", "training")
+def test_jpeg_as_torchvision_reads_a_folder_of_images() -> None:
+    edition, files = edition_of("cifar10", "jpeg"), contents_of("cifar10", "jpeg")
+    write_files(files, Path())
+    for part, split in zip(decode(files, edition), ("train", "test"), strict=True):
+        folder = torchvision.datasets.ImageFolder(split)
+        # torchvision goes class by class; here images are ordered by number, then class, so the classes take turns.
+        samples = sorted(folder.samples, key=lambda sample: (Path(sample[0]).name, sample[1]))
+        assert part.labels.tolist() == [label for _, label in samples] == [i % 10 for i in range(len(samples))]
+        np.testing.assert_array_equal(part.images, np.stack([np.asarray(folder.loader(path)) for path, _ in samples]))
 
 
-def test_constants_and_names(path: Path) -> None:
-    mean, std = read_normalisation(path)
-    assert (mean.tolist(), std.tolist()) == ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7])
-    assert all(type(name) is str for name in read_class_names(path))
-
-
-def test_a_bad_name_is_answered_with_the_valid_ones(path: Path) -> None:
-    with pytest.raises(StudyError, match="split 'train' is unknown; known: training, validation, all_training"):
-        read_split(path, "train")
-
-
-def pickled(path: Path) -> None:
-    np.savez(path, test_images=np.array([{}], object), test_labels=np.array([{}], object), class_names=np.array([{}]))
-
-
-def lone_array(path: Path) -> None:
-    with path.open("wb") as file:
-        np.save(file, np.zeros(3))
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-50])
-
-
-def flipped(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    # Inside every array's bytes, past the headers: caught by the checksums of the zip file.
-    for place in range(0, len(data) - 600, 7):
-        data[place] ^= 0x55
-    path.write_bytes(data)
+PIXELS = np.zeros((32, 32, 3), np.uint8)
+HUGE = jpeg_bytes(PIXELS).replace(bytes([0, 32, 0, 32]), bytes([39, 16, 39, 16]), 1)  # claims 10,000 x 10,000
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("parse", "data", "reason"),
     [
-        (Path.unlink, "is missing"),
-        (lambda path: path.write_bytes(b""), "is damaged"),
-        (lambda path: path.write_bytes(b"PK\x03\x04 and no more"), "is damaged"),
-        (lambda path: path.write_text("<html>"), "is damaged"),
-        (cut, "is damaged"),
-        (flipped, "is damaged"),
-        (pickled, "is damaged"),
-        (lone_array, "is damaged"),
+        (parse_idx, b"", "does not begin as an IDX file"),
+        (parse_idx, bytes([0, 0, 0x0D, 1, 0, 0, 0, 1, 5]), "does not begin as an IDX file of unsigned bytes"),
+        (parse_idx, bytes([0, 0, 8, 3, 0, 0]), "has 6 bytes, but its header"),
+        (parse_idx, idx_bytes(np.zeros(9, np.uint8))[:-1], r"has 16 bytes, but its header \[9\] needs 17"),
+        (parse_idx, bytes([0, 0, 8, 3]) + b"\xff" * 12, "has 16 bytes, .* needs 79,228,162,458,924,105,385,300"),
+        (parse_cifar, bytes(3072), "has 3,072 bytes, no multiple of the 3,073 of a record"),
+        (decode_jpeg, jpeg_bytes(PIXELS)[:-80], "is not a whole JPEG image"),
+        (decode_jpeg, jpeg_bytes(PIXELS, "PNG"), "is not a whole JPEG image"),
+        (decode_jpeg, HUGE, "is not a whole JPEG image"),
+        (decode_jpeg, jpeg_bytes(PIXELS[:16]), r"has the shape \(16, 32, 3\), not \(32, 32, 3\)"),
+        (decode_jpeg, jpeg_bytes(PIXELS[..., 0]), r"has the shape \(32, 32, 1\), not"),
     ],
 )
-def test_a_spoilt_file_says_what_to_run(path: Path, spoil, reason: str) -> None:
-    spoil(path)
-    for read in (lambda: read_test(path), lambda: read_class_names(path)):
-        with pytest.raises(StudyError, match=f"{path} {reason}.*run `dvc repro preprocess`"):
-            read()
+def test_broken_bytes_are_refused(parse: Callable, data: bytes, reason: str) -> None:
+    with pytest.raises(StudyError, match=f"^the file {reason}"):
+        parse(data, name="the file", **({} if parse is parse_idx else {"shape": (32, 32, 3)}))
 
 
-# What somebody may have made on purpose
-
-MAGIC = b"\x93NUMPY"
-GOOD = b"{'descr': '|u1', 'fortran_order': False, 'shape': (8, 4, 5, 3), }"
-PIXELS = bytes(8 * 4 * 5 * 3)
-
-
-def npy(header: bytes, content: bytes = PIXELS, version: bytes = b"\x01\x00") -> bytes:
-    """An .npy file of whatever header."""
-    length = len(header).to_bytes(2 if version == b"\x01\x00" else 4, "little")
-    return MAGIC + version + length + header + content
+def test_files_that_are_not_what_the_edition_says() -> None:
+    with pytest.raises(StudyError, match=r"train: images \(400, 28, 28, 1\) and labels \(400,\), not \(390, "):
+        decode(contents_of(), edition_of(train_images=390))
+    with pytest.raises(StudyError, match="train: label 9, but there are 9 classes"):
+        decode(contents_of(), edition_of(class_names=tuple("abcdefghi")))
 
 
-def with_member(path: Path, content: bytes, **options: int) -> None:
-    """Put another file in the place of the training images."""
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    members["train_images.npy"] = content
-    with zipfile.ZipFile(path, "w", **options) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
+@pytest.mark.parametrize(
+    ("data_set", "name", "pack"),
+    [
+        *((*names, write_files) for names in NAMES),
+        ("fashion_mnist", "original", lambda files, folder: write_files(files, folder / "FashionMNIST/raw")),
+        ("cifar10", "jpeg", lambda files, folder: write_contents(files, edition_of("cifar10", "jpeg"), folder)),
+    ],
+)
+def test_every_packing_gives_the_same_bytes(data_set: str, name: str, pack: Callable) -> None:
+    files, edition = contents_of(data_set, name), edition_of(data_set, name, folders=("FashionMNIST/raw",))
+    pack(files, Path("other"))
+    found = read_contents(Path("other"), edition)
+    assert found == files
+    write_contents(files, edition, Path("one"))
+    write_contents(dict(reversed(found.items())), edition, Path("two"))
+    assert read_files(Path("one")) == read_files(Path("two"))
+    assert read_files(Path("one")).keys() == edition.contents.keys()
 
 
-def lying_size(path: Path) -> None:
-    """The header and both places where the archive has the size of the member promise half a gigabyte that isn't."""
-    claimed = 1 << 29
-    header = GOOD.replace(b"(8, 4, 5, 3)", b"(%d,)" % (claimed - 10 - len(GOOD))).ljust(len(GOOD))
-    with_member(path, npy(header))
-    with zipfile.ZipFile(path) as archive:
-        member = archive.getinfo("train_images.npy")
-    size = member.file_size.to_bytes(4, "little")
-    content = path.read_bytes()
-    assert content.count(2 * size) == 2  # packed and unpacked
-    path.write_bytes(content.replace(2 * size, 2 * claimed.to_bytes(4, "little")))
+def test_a_failure_to_write_keeps_what_was_there(monkeypatch) -> None:
+    write_files({"earlier": b""}, Path("data/raw"))
+    monkeypatch.setattr(tarfile.TarFile, "addfile", Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
+    with pytest.raises(OSError, match="No space left"):
+        write_contents(contents_of("cifar10", "jpeg"), edition_of("cifar10", "jpeg"), Path("data/raw"))
+    assert read_files(Path("data")) == {"raw/earlier": b""}
 
 
-class Trap:
-    """Leaves a file behind when its pickle is read."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.mark,)
+def flip(data: bytes) -> bytes:
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 0xFF]) + data[len(data) // 2 + 1 :]
 
 
-def trapped(path: Path) -> bytes:
-    """An object array as NumPy writes it, and as long as its header says."""
-    pickled = pickle.dumps(np.array([Trap(path.parent / "sprung")], object))
-    pickled += bytes(-len(pickled) % 8)
-    return npy(b"{'descr': '|O', 'fortran_order': False, 'shape': (%d,), }" % (len(pickled) // 8), pickled)
-
-
-HOSTILE = {
-    "the file that is there": lambda path: with_member(path, npy(GOOD)),
-    "a pickle": lambda path: with_member(path, trapped(path)),
-    "more promised than there is": lambda path: with_member(path, npy(GOOD, PIXELS[1:])),
-    "more there than promised": lambda path: with_member(path, npy(GOOD, PIXELS + b"x")),
-    "a terabyte promised": lambda path: with_member(path, npy(GOOD.replace(b"(8,", b"(999999999,"))),
-    "more than there are numbers for": lambda path: with_member(
-        path, npy(GOOD.replace(b"(8,", b"(" + b"9" * 99 + b","))
-    ),
-    "nothing, of an impossible shape": lambda path: with_member(
-        path, npy(GOOD.replace(b"(8,", b"(0, %d," % 10**99), b"")
-    ),
-    "negative sides": lambda path: with_member(path, npy(GOOD.replace(b"(8, 4", b"(-8, -4"))),
-    "a shape that is none": lambda path: with_member(path, npy(GOOD.replace(b"(8, 4, 5, 3)", b"'8453'"))),
-    "sixty megabytes of zeros in sixty kilobytes": lambda path: with_member(
-        path, npy(GOOD.replace(b"(8,", b"(1000000,"), bytes(60_000_000)), compression=zipfile.ZIP_DEFLATED
-    ),
-    "packed, but as it should be": lambda path: with_member(path, npy(GOOD), compression=zipfile.ZIP_DEFLATED),
-    "a size that is a lie": lying_size,
-    "no array": lambda path: with_member(path, b"MZ" + PIXELS),
-    "nothing": lambda path: with_member(path, b""),
-    "half a header": lambda path: with_member(path, npy(GOOD)[:30]),
-    "a header that is no text": lambda path: with_member(path, npy(b"\xff" * 64)),
-    "a header that is no dictionary": lambda path: with_member(path, npy(b"[1, 2]")),
-    "a header that is code": lambda path: with_member(path, npy(b"__import__('os').getcwd()")),
-    "a header without end": lambda path: with_member(path, npy(b"{'descr': '|u1'")),
-    "a header of two lines": lambda path: with_member(path, npy(b"{\n\t1:\n  2")),
-    "brackets": lambda path: with_member(path, npy(b"(" * 9000)),
-    "signs": lambda path: with_member(path, npy(b"-" * 9000 + b"1")),
-    "a sum": lambda path: with_member(path, npy(b"+".join([b"1"] * 4500))),
-    "a header of Python 2": lambda path: with_member(path, npy(GOOD.replace(b"(8,", b"(8L,"))),
-    "a number that runs into a word": lambda path: with_member(path, npy(GOOD.replace(b"(8,", b"(8if 1else 1,"))),
-    "a type that is none": lambda path: with_member(path, npy(GOOD.replace(b"'|u1'", b"'hello'"))),
-    "a type of nothing": lambda path: with_member(path, npy(GOOD.replace(b"'|u1'", b"'|V0'"), b"")),
-    "a type that contains itself": lambda path: with_member(
-        path, npy(GOOD.replace(b"'|u1'", b"[('a', " * 40 + b"'|u1'" + b")]" * 40))
-    ),
-    "another version": lambda path: with_member(path, npy(GOOD, version=b"\x02\x00")),
-    "a version of the future": lambda path: with_member(path, npy(GOOD, version=b"\x09\x00")),
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda data: data[: len(data) // 2],
+    "flip": flip,
+    "web page": lambda data: b"<!DOCTYPE html><html><body>Please log in",
+    "other pixels": lambda data: gzip.compress(flip(gzip.decompress(data))),
+    "other data": lambda data: gzip.compress(idx_bytes(np.zeros((2, 28, 28), np.uint8))),
+    "longer": lambda data: gzip.compress(gzip.decompress(data) + b"x"),
 }
 
 
-@pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE)
-def test_no_file_gets_more_memory_than_it_has_bytes_or_anything_run(path: Path, make) -> None:
-    make(path)
-    tracemalloc.start()
-    try:
-        if make is HOSTILE["the file that is there"]:
-            assert not read_split(path, "all_training").images.any()
-        else:
-            with pytest.raises(StudyError, match="is damaged or not a prepared data set"):
-                read_split(path, "all_training")
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 3_000_000 + 3 * path.stat().st_size
-    assert not (path.parent / "sprung").exists()
+@pytest.mark.parametrize(
+    ("file", "damage", "reason"),
+    [
+        (IDX, "cut", "cannot be read: Compressed file ended"),
+        (IDX, "web page", "cannot be read: Not a gzipped file"),
+        (IDX, "other pixels", r"SHA-256 [0-9a-f]{12}\.\.\., not [0-9a-f]{12}\.\.\.: damaged, or another"),
+        (IDX, "other data", "fewer bytes than 313,616"),
+        (IDX, "longer", "more bytes than 313,616"),
+        (CIFAR_TAR, "cut", "cannot be read: Compressed file ended"),
+        (CIFAR_TAR, "web page", "is not a tar archive"),
+        (JPEG_TAR, "cut", "cannot be read: Compressed file ended"),
+        (JPEG_TAR, "flip", "cannot be read: |SHA-256|holds .* images, not 250"),
+        (JPEG_TAR, "other data", "is not a tar archive"),
+    ],
+)
+def test_damaged_files_are_refused_in_one_line(file: str, damage: str, reason: str, monkeypatch, capsys) -> None:
+    edition = edition_of(*{IDX: NAMES[0], CIFAR_TAR: NAMES[1], JPEG_TAR: NAMES[2]}[file])
+    Path("sets", file).write_bytes(DAMAGES[damage](Path("sets", file).read_bytes()))
+    monkeypatch.setenv("DATASETS_DIR", "sets")
+    with pytest.raises(StudyError, match=rf"^no source served {re.escape(edition.label)}; put .*{file}.* DATASETS_DIR"):
+        sources.fetch(edition)
+    first, second = capsys.readouterr().err.splitlines()
+    assert re.match(rf"{re.escape(edition.label)}: DATASETS_DIR=sets: .*{file.removesuffix('.gz')}.*({reason})", first)
+    assert second == f"{edition.label}: data/archives/: no such folder"
 
 
-def test_the_trap_would_have_been_sprung(path: Path) -> None:
-    np.load(io.BytesIO(trapped(path)), allow_pickle=True)
-    assert (path.parent / "sprung").exists()
+def test_a_missing_or_renamed_image_is_noticed() -> None:
+    files = contents_of("cifar10", "jpeg")
+    cat, dog = "train/cat/0000.jpg", "train/dog/0000.jpg"
+    renamed = {**files, cat: files[dog], dog: files[cat]}, f"the images in {JPEG_TAR}: SHA-256"
+    missing = {name: files[name] for name in files if name != cat}, f"{JPEG_TAR} holds 249 images, not 250"
+    for changed, reason in (renamed, missing):
+        write_tar_gz(Path("sets", JPEG_TAR), changed)
+        with pytest.raises(StudyError, match=f"^{reason}"):
+            contents_of("cifar10", "jpeg")
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
-@given(data=st.data())
-def test_whatever_happens_to_the_bytes_the_arrays_are_right_or_there_are_none(data, tmp_path_factory) -> None:
-    folder = tmp_path_factory.mktemp("bytes")
-    spoilt = Path(folder / "set.npz")
-    np.savez(spoilt, **MADE)
-    content = bytearray(spoilt.read_bytes())
-    for _ in range(data.draw(st.integers(1, 3))):
-        start = data.draw(st.integers(0, len(content) - 1))
-        match data.draw(st.sampled_from(["change", "remove", "insert", "cut"])):
-            case "change":
-                content[start] ^= data.draw(st.integers(1, 255))
-            case "remove":
-                del content[start : start + data.draw(st.integers(1, 40))]
-            case "insert":
-                content[start:start] = data.draw(st.binary(min_size=1, max_size=40))
-            case "cut":
-                del content[max(start, 1) :]
-    spoilt.write_bytes(content)
-    for read, names in (
-        (lambda: read_split(spoilt, "all_training"), ("train_images", "train_labels")),
-        (lambda: read_test(spoilt), ("test_images", "test_labels")),
-        (lambda: read_normalisation(spoilt), ("mean", "std")),
-    ):
+BATCH = "data_batch_1.bin"
+PICKLE = b"cposix\nsystem\n(S'touch loaded'\ntR."  # leaves a file behind when it is loaded
+STRANGERS = (
+    *(tar_member(name, b"boo") for name in ("../../escaped", "a/../../../escaped", "/tmp/escaped-member")),
+    *(tar_member(BATCH, kind=kind) for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE)),
+)
+TOO_LARGE = "holds more members or bytes than expected"
+HOSTILE = {
+    "a copy": (lambda good: tar_member(f"x/{BATCH}", good) + tar_member(BATCH, good), f"holds {BATCH} twice"),
+    "a pickle": (lambda good: tar_member(BATCH, PICKLE.ljust(len(good))), f"{BATCH} in .*: SHA-256"),
+    "a large batch": (lambda good: tar_member(BATCH, good + b"x"), f"{BATCH} in .*: more bytes than"),
+    "a link": (lambda good: tar_member(BATCH, kind=tarfile.SYMTYPE), f"lacks {BATCH}"),
+    "a large member": (lambda good: tar_member("zeros", bytes(40 << 20)), TOO_LARGE),
+    "a petabyte": (lambda good: tar_member("x", size=1 << 50), TOO_LARGE),
+    "less than nothing": (lambda good: tar_member("x", size=-512), f"{TOO_LARGE}|is not a tar archive"),
+    "many members": (lambda good: tar_member("x") * 2000, TOO_LARGE),
+}
+
+
+def test_strange_members_are_passed_over_and_nothing_lands_outside(project: Path) -> None:
+    good, edition = contents_of("cifar10", "original"), edition_of("cifar10", "original")
+    members = (*STRANGERS, *(tar_member(f"../../{name}", data) for name, data in good.items()))
+    Path("sets", CIFAR_TAR).write_bytes(b"".join(members))
+    before = read_files(project.parent)
+    write_contents(read_contents(Path("sets"), edition), edition, Path("raw"))
+    assert read_files(project.parent) == before | {f"project/raw/{name}": data for name, data in good.items()}
+    assert not any(path.is_symlink() for path in Path("raw").iterdir())
+    assert not Path("/tmp/escaped-member").exists()
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_archives_are_refused(case: str, project: Path) -> None:
+    make, reason = HOSTILE[case]
+    Path("sets", CIFAR_TAR).write_bytes(make(contents_of("cifar10", "original")[BATCH]))
+    before = read_files(project.parent)
+    with pytest.raises(StudyError, match=f"^[^\n]*({reason})[^\n]*$"):
+        contents_of("cifar10", "original")
+    assert read_files(project.parent) == before
+
+
+@contextmanager
+def server(answers: list[tuple[int, bytes]] = ()) -> Iterator[tuple[str, list[str]]]:
+    """A mirror of `sets`: its address and the names asked for. The first requests for IDX get the `answers`."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path.lstrip("/")
+            asked.append(name)
+            changed = answers[asked.count(IDX) - 1 :] if name == IDX else []
+            status, body = changed[0] if changed else (200, Path("sets", name).read_bytes())
+            with suppress(OSError):  # the client may stop
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body)
+
+        log_message = Mock()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as mirror:
+        thread = threading.Thread(target=mirror.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
         try:
-            found = read()
-        except StudyError:
-            continue
-        for array, name in zip(found, names, strict=True):
-            assert (array.dtype, array.shape, array.tobytes()) == facts(MADE[name])
+            yield f"http://127.0.0.1:{mirror.server_port}/", asked
+        finally:
+            mirror.shutdown()
+            thread.join()
 
 
-@pytest.mark.parametrize("place", [0, 100_000, -1])
-def test_a_single_pixel_that_differs_from_what_was_written_is_noticed(place: int, tmp_path: Path) -> None:
-    """In an array that is read piece by piece: the checksum stands at the end."""
-    pixels = np.random.default_rng(0).integers(0, 256, (300, 32, 32, 1), np.uint8)
-    path = tmp_path / "set.npz"
-    np.savez(path, test_images=pixels, test_labels=np.eye(4, dtype=np.uint8)[np.arange(300) % 4])
-    content = bytearray(path.read_bytes())
-    start = content.find(pixels.tobytes())
-    content[start + place % pixels.size] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(StudyError, match="is damaged or not a prepared data set"):
-        read_test(path)
+def with_mirrors(edition: Edition, *mirrors: str, checksum: str | None = None) -> Edition:
+    names = edition.archives[:1] or [f"{name}.gz" for name in edition.contents]
+    return edition.model_copy(update={"upstream": Upstream(files=dict.fromkeys(names, checksum), mirrors=mirrors)})
 
 
-def facts(array: np.ndarray) -> tuple:
-    return array.dtype, array.shape, array.tobytes()
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("train_images", np.zeros((8, 4, 5, 3))),
-        ("train_images", np.zeros((8, 4, 5), np.uint8)),
-        ("train_images", np.zeros((7, 4, 5, 3), np.uint8)),
-        ("train_labels", np.zeros((8, 4), np.uint8)),
-        ("train_labels", np.ones((8, 4), np.uint8)),
-        ("train_labels", 2 * np.eye(8, dtype=np.uint8)),
-        ("train_labels", np.eye(8)),
-        ("train_labels", np.zeros((8, 0), np.uint8)),
-        ("train_labels", np.zeros(8, np.uint8)),
-        ("validation_index", np.array([1, 8])),
-        ("validation_index", np.array([-1, 4])),
-        ("validation_index", np.array([4, 4])),
-        ("validation_index", np.array([4, 1])),
-        ("validation_index", np.array([1.0, 4.0])),
-        ("validation_index", np.array([[1, 4]])),
-    ],
-)
-def test_arrays_that_are_no_split_are_refused(name: str, value: np.ndarray, tmp_path: Path) -> None:
-    np.savez(tmp_path / "set.npz", **{**MADE, name: value})
-    with pytest.raises(StudyError, match="is damaged or not a prepared data set"):
-        read_split(tmp_path / "set.npz", "training")
+@all_editions
+def test_a_mirror_serves_what_folders_serve(data_set: str, name: str, monkeypatch, capsys) -> None:
+    edition, files = edition_of(data_set, name), contents_of(data_set, name)
+    with server() as (address, _):
+        assert sources.fetch(with_mirrors(edition, address)) == (address, files)
+    monkeypatch.setenv("DATASETS_DIR", "sets")
+    assert sources.fetch(edition) == ("DATASETS_DIR=sets", files)
+    monkeypatch.setenv("DATASETS_DIR", "~no-such-user/sets")
+    Path("data").mkdir()
+    Path("sets").rename("data/archives")
+    capsys.readouterr()
+    assert sources.fetch(edition) == ("data/archives/", files)
+    assert capsys.readouterr().err == f"{edition.label}: DATASETS_DIR=~no-such-user/sets: no such folder\n"
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("answers", "reason", "requests"),
     [
-        ("mean", np.array([0.1, np.nan, 0.3])),
-        ("std", np.array([0.1, np.inf, 0.3])),
-        ("std", np.array([0.1, 0.0, 0.3])),
-        ("std", np.array([0.1, -0.2, 0.3])),
-        ("std", np.array([0.1, 0.3])),
-        ("mean", np.array([[0.1, 0.2, 0.3]])),
-        ("mean", np.array([1, 2, 3])),
+        ([(404, b"")], "the server answered 404", 1),
+        ([(503, b"")] * 3, "the server answered 503", 3),
+        ([(200, b"<html>Welcome")], "train-images-idx3-ubyte cannot be read: Not a gzipped file", 1),
+        ([(200, bytes(40 << 20))], "is larger than the .* bytes expected at most", 1),
+        ([(503, b"")], None, 2),
     ],
 )
-def test_constants_that_cannot_be_divided_by_are_refused(name: str, value: np.ndarray, tmp_path: Path) -> None:
-    np.savez(tmp_path / "set.npz", **{**MADE, name: value})
-    with pytest.raises(StudyError, match="is damaged or not a prepared data set"):
-        read_normalisation(tmp_path / "set.npz")
+def test_mirrors_are_asked_in_turn(answers: list, reason: str | None, requests: int, capsys) -> None:
+    with server(answers) as (first, asked), server() as (second, _):
+        edition = with_mirrors(edition_of(), "http://127.0.0.1:9/", first, second)
+        assert sources.fetch(edition)[0] == (second if reason else first)
+    assert asked.count(IDX) == requests
+    lines = "" if reason is None else rf"fashion_mnist \(original edition\): {first}: .*{reason}.*\n"
+    assert re.search(
+        rf": http://127.0.0.1:9/: the connection failed \(ConnectionError\)\n{lines}$", capsys.readouterr().err
+    )
 
 
-@pytest.mark.parametrize("names", [np.array([b"a", b"b"]), np.array([["a", "b"]]), np.array([1, 2])])
-def test_class_names_that_are_none_are_refused(names: np.ndarray, tmp_path: Path) -> None:
-    np.savez(tmp_path / "set.npz", **{**MADE, "class_names": names})
-    with pytest.raises(StudyError, match="is damaged or not a prepared data set"):
-        read_class_names(tmp_path / "set.npz")
+def test_a_packed_file_with_the_wrong_checksum_is_not_opened(monkeypatch, capsys) -> None:
+    checksum = "sha256:" + "0" * 64
+    monkeypatch.setattr(tarfile, "open", None)
+    with server() as (address, asked), pytest.raises(StudyError, match="no source served"):
+        sources.fetch(with_mirrors(edition_of("cifar10", "original"), address, checksum=checksum))
+    assert asked == [CIFAR_TAR]
+    assert f": {address}: {CIFAR_TAR} does not have the checksum {checksum}\n" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("changes", "split"),
-    [
-        ({"validation_index": np.array([], int)}, "validation"),
-        ({"validation_index": np.arange(8)}, "training"),
-        (
-            {"train_images": np.zeros((0, 4, 5, 3), np.uint8), "train_labels": np.zeros((0, 4), np.uint8)},
-            "all_training",
-        ),
-        ({"test_images": np.zeros((0, 4, 5, 3), np.uint8), "test_labels": np.zeros((0, 4), np.uint8)}, "test"),
-    ],
-)
-def test_a_split_without_images_says_so(changes: dict[str, np.ndarray], split: str, tmp_path: Path) -> None:
-    path = tmp_path / "set.npz"
-    np.savez(path, **{**MADE, **changes})
-    with pytest.raises(StudyError, match=f"the split {split} has no images; run `dvc repro preprocess`"):
-        read_test(path) if split == "test" else read_split(path, split)
+def test_debians_package(monkeypatch, capsys) -> None:
+    """With an apt-get that knows no packages until it is updated, and a dpkg that unpacks a tar archive."""
+    here, files, folder = Path.cwd(), contents_of(), "usr/share/datasets/fashion-mnist"
+    write_tar_gz(Path("package"), {f"{folder}/{path.name}": path.read_bytes() for path in Path("sets").iterdir()})
+    apt = f"""case "$*" in
+    *update) touch {here}/updated ;;
+    *) test -e {here}/updated || {{ echo "E: Unable to locate package" >&2; exit 100; }}; cp {here}/package x.deb ;;
+    esac"""
+    write_files({"apt-get": f"#!/bin/sh\n{apt}".encode(), "dpkg": b'#!/bin/sh\ntar xf "$2" -C "$3"'}, Path("bin"))
+    for tool in Path("bin").iterdir():
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{here}/bin:/usr/bin:/bin")
+    edition = edition_of(debian_package="dataset-fashion-mnist", folders=("fashion-mnist",))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(StudyError, match="no source served"):
+        sources.fetch(edition)
+    assert ": Debian's package dataset-fashion-mnist: apt-get failed: E: Unable to locate" in capsys.readouterr().err
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert sources.fetch(edition) == ("Debian's package dataset-fashion-mnist", files)
 
 
-def test_an_honest_file_too_large_for_the_memory_is_not_called_damaged(path: Path, monkeypatch) -> None:
-    def full(*arguments: object, **options: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(np.lib.format, "read_array", full)
-    with pytest.raises(MemoryError):
-        read_split(path, "training")
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_scale(arrays: dict[str, np.ndarray], order: str) -> None:
-    images = np.asarray(arrays["train_images"], order=order)
-    plain = scale(images)
-    assert plain.dtype == np.float32
-    assert plain.flags.c_contiguous
-    np.testing.assert_array_equal(plain, images.reshape(8, -1).astype(np.float32) / np.float32(255))
-    assert scale(np.array([[[[0], [255]]]], np.uint8)).tolist() == [[0.0, 1.0]]
+def test_the_real_editions_agree_with_torchvision() -> None:
+    for edition in (load_edition(*names) for names in NAMES):
+        assert set(edition.upstream.files) <= {*edition.archives, *(f"{name}.gz" for name in edition.contents)}
+    fashion, published = load_edition("fashion_mnist", "original"), torchvision.datasets.FashionMNIST
+    assert fashion.upstream.files == {name: f"md5:{checksum}" for name, checksum in published.resources}
+    assert set(published.mirrors) <= set(fashion.upstream.mirrors)
+    assert list(fashion.class_names) == published.classes
+    cifar = load_edition("cifar10", "original")
+    (archive,) = cifar.upstream.files
+    assert cifar.upstream.mirrors[0] + archive == torchvision.datasets.CIFAR10.url.replace("-python", "-binary")
+    assert {content.bytes for content in cifar.contents.values()} == {10000 * (1 + 3 * 32 * 32)}
 
 
-def test_scale_standardises_each_channel(arrays: dict[str, np.ndarray]) -> None:
-    images = arrays["train_images"]
-    exact = (images / 255 - arrays["mean"]) / arrays["std"]
-    scaled = scale(images, mean=arrays["mean"], std=arrays["std"])
-    assert scaled.dtype == np.float32
-    np.testing.assert_allclose(scaled, exact.reshape(8, -1), atol=1e-6)
-    before = images.copy()
-    np.testing.assert_array_equal(images, before)
+def test_a_broken_editions_file_is_named() -> None:
+    for text, reason in (
+        ("cifar10: [", "cannot be read"),
+        ("cifar10: {original: {}}", "has no edition 'jpeg' of 'cifar10'"),
+        ("cifar10: {jpeg: {format: png}}", "cifar10.jpeg.format: Input should be 'idx', 'cifar_binary' or 'jpeg'"),
+    ):
+        Path("editions.yaml").write_text(text)
+        with pytest.raises(StudyError, match=f"^editions.yaml:? {reason}[^\n]*$"):
+            edition_of("cifar10", "jpeg")
 
 
-def test_scale_wants_both_constants(arrays: dict[str, np.ndarray]) -> None:
-    with pytest.raises(ValueError, match="give both or neither"):
-        scale(arrays["train_images"], mean=arrays["mean"])
-    with pytest.raises(ValueError, match="give both or neither"):
-        scale(arrays["train_images"], std=arrays["std"])
+def test_the_split_is_stratified_sorted_reproducible_fair_and_within_limits() -> None:
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(10, dtype=np.uint8), 30))
+    drawn = validation_index(labels, 10, 50, seed=1)
+    assert drawn.dtype == np.int64
+    assert np.bincount(labels[drawn]).tolist() == [5] * 10
+    assert (np.diff(drawn) > 0).all()
+    np.testing.assert_array_equal(drawn, validation_index(labels, 10, 50, seed=1))
+    # Each image is drawn with probability 1/3: 100 times of 300, give or take five standard deviations.
+    counts = Counter(index for seed in range(300) for index in validation_index(labels, 10, 100, seed).tolist())
+    assert len(counts) == len(labels)
+    assert all(59 <= count <= 141 for count in counts.values())
+    for count, reason in ((0, "positive multiple"), (-10, "multiple"), (55, "55 is not allowed"), (300, "at most 290")):
+        with pytest.raises(StudyError, match=f"validation_images: .*{reason}"):
+            validation_index(labels, 10, count, seed=1)
+
+
+def test_normalisation_is_the_same_in_any_order_and_needs_some_variation() -> None:
+    images = np.random.default_rng(1).integers(0, 256, (2100, 5, 4, 3), np.uint8)
+    np.testing.assert_array_equal(normalisation(images[::-1]), normalisation(images))
+    with pytest.raises(StudyError, match="all pixels are the same"):
+        normalisation(np.full((3, 2, 2, 1), 7, np.uint8))
+
+
+def test_duplicates_are_counted() -> None:
+    a, b, c = np.random.default_rng(1).integers(0, 256, (3, 28, 28, 1), np.uint8)
+    images = {"training": [a, a, b, a], "validation": [a, c, a], "test": [c, b, b]}
+    splits = {split: Images(np.stack(part), np.zeros(len(part), np.uint8)) for split, part in images.items()}
+    assert describe(edition_of(), splits, np.array([0.5]), np.array([0.25]))["duplicates"] == {
+        "within": {"training": 2, "validation": 1, "test": 1},
+        "validation_images_in_training": 2,
+        "test_images_in_training": 2,
+        "test_images_in_validation": 1,
+    }
+
+
+def run_stages(monkeypatch, data_set: str, name: str) -> dict[str, bytes]:
+    """Run both stages on the miniature; returns the files they write."""
+    settings = SimpleNamespace(edition=name, validation_images=40, split_seed=5)
+    monkeypatch.setenv("DATASETS_DIR", "sets")
+    for stage in (download, preprocess):
+        monkeypatch.setattr(stage, "load_params", lambda: SimpleNamespace(data={data_set: settings}))
+        monkeypatch.setattr(stage, "load_edition", edition_of)
+        stage.main([data_set])
+        with pytest.raises(StudyError, match=f"give one of {data_set}$"):
+            stage.main(["mnist"])
+    return read_files(Path("data")) | read_files(Path("reports"))
+
+
+@all_editions
+def test_what_the_stages_write(data_set: str, name: str, monkeypatch, capsys) -> None:
+    files, edition = run_stages(monkeypatch, data_set, name), edition_of(data_set, name)
+    assert capsys.readouterr().out.startswith(f"{edition.label}: served by DATASETS_DIR=sets\n{edition.label}: ")
+    arrays = np.load(f"data/prepared/{data_set}.npz", allow_pickle=False)
+    for split, part in zip(("train", "test"), decode(contents_of(data_set, name), edition), strict=True):
+        np.testing.assert_array_equal(arrays[f"{split}_images"], part.images, strict=True)
+        np.testing.assert_array_equal(arrays[f"{split}_labels"], np.eye(10, dtype=np.uint8)[part.labels], strict=True)
+    # The constants are those of the training part alone.
+    inside = np.delete(arrays["train_images"], arrays["validation_index"], axis=0) / 255
+    np.testing.assert_allclose(arrays["mean"], inside.mean(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(arrays["std"], inside.std(axis=(0, 1, 2)), rtol=1e-12)
+    assert arrays["class_names"].tolist() == list(edition.class_names)
+    report = json.loads(files[f"data/{data_set}.json"])
+    assert report["images"] == {"training": edition.train_images - 40, "validation": 40, "test": edition.test_images}
+    assert report["class_balance"]["validation"] == dict.fromkeys(edition.class_names, 4)
+    # Years later: the same bytes, and nothing else.
+    monkeypatch.setattr(time, "time", lambda: 1.9e9)
+    assert run_stages(monkeypatch, data_set, name) == files
+
+
+def test_the_commands_end_with_one_line_and_keep_what_was_there() -> None:
+    shutil.copytree(ROOT / "stages", "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "params.yaml", ".")
+    shutil.copy("editions.yaml", EDITIONS.relative_to(ROOT))
+    write_files(contents_of() | {"t10k-labels-idx1-ubyte": b""}, Path("data/raw/fashion_mnist"))
+    before = read_files(Path("data"))
+
+    def run(stage: str) -> tuple[int, list[str]]:
+        command = [sys.executable, "-m", f"stages.{stage}", "fashion_mnist"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr.splitlines()
+
+    status, (_, line) = run("download")
+    assert status == 1
+    assert line.startswith("error: no source served fashion_mnist (original edition); put ")
+    reason = "t10k-labels-idx1-ubyte in fashion_mnist: fewer bytes than 108; run `dvc repro download`"
+    assert run("preprocess") == (1, [f"error: data/raw/fashion_mnist: {reason}"])
+    assert read_files(Path("data")) == before

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.common.errors import StudyError
+from stages.errors import StudyError
 
 
 def validation_index(labels: np.ndarray, classes: int, count: int, seed: int) -> np.ndarray:
@@ -17,10 +17,10 @@ def validation_index(labels: np.ndarray, classes: int, count: int, seed: int) ->
         )
     smallest = int(np.bincount(labels, minlength=classes).min())
     if per_class >= smallest:
-        limit = classes * (smallest - 1)
         raise StudyError(
-            f"validation_images: {count} leaves no training images in some class; at most {limit} are allowed"
+            f"validation_images: {count} leaves no training images in some class; "
+            f"at most {classes * (smallest - 1)} are allowed"
         )
-    generator = np.random.default_rng(seed)
-    drawn = [generator.choice(np.flatnonzero(labels == label), per_class, replace=False) for label in range(classes)]
+    rng = np.random.default_rng(seed)
+    drawn = [rng.choice(np.flatnonzero(labels == label), per_class, replace=False) for label in range(classes)]
     return np.sort(np.concatenate(drawn)).astype(np.int64)
