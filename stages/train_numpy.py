@@ -1,60 +1,190 @@
-"""The NumPy model of record: trained once, scored on the test images once, kept with all that its report needs."""
+"""The final NumPy network: trained, scored on the test images once, kept with what its report needs.
 
+`train_run` goes from parameters to a trained network; stages/tune.py uses it too.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from stages.common.arrays import write_arrays
-from stages.common.datasets import read_class_names, read_test
-from stages.common.errors import StudyError, exit_on_error
-from stages.common.files import write_json
-from stages.common.numpy_run import scoring_images_and_labels, train_run
-from stages.common.params import Params, load_params
-from stages.common.progress import Progress
-from stages.common.records import write_record
-from stages.common.runs import Run
-from stages.common.threads import single_threaded
-from stages.numpy_net import Network, predict
+from stages.errors import exit_on_error
+from stages.numpy_net import Network, epochs, evaluate, predict
+from stages.numpy_net.augmentation import Augmentation
+from stages.numpy_net.losses import CrossEntropy, Published, objective, smooth_labels
+from stages.numpy_net.optimisers import optimiser
+from stages.params import NumpyTraining, load_params
+from stages.training.files import write_arrays, write_json
+from stages.training.final_model import write_final_model
+from stages.training.fitting import Fit, fit
+from stages.training.prepared import read_class_names, read_normalisation, read_split, read_test, scale
+from stages.training.progress import Progress
+from stages.training.randomness import generators
+from stages.training.results import Run, run_of
+from stages.training.schedules import learning_rates
+from stages.training.sweep import Task
 
 PREPARED = Path("data/prepared/fashion_mnist.npz")
 MODEL = Path("data/models/numpy.npz")
 REPORTS = Path("reports/train_numpy")
+# What is trained on, and what is scored after every epoch, by protocol.
+PROTOCOLS = {"validation": ("training", "validation"), "published": ("all_training", "test")}
+
+Arrays = tuple[np.ndarray, np.ndarray]  # scaled pixels (n, inputs) and one-hot labels (n, classes)
 
 
-def fit(params: Params) -> tuple[Run, Network, np.ndarray]:
-    """Train; return the run, the network and its class probabilities of the test images: (n, classes)."""
-    training = params.train_numpy
-    with Progress("train_numpy", training.epochs, "epochs") as progress:
+def train_run(
+    training: NumpyTraining,
+    data: Path,
+    name: str,
+    seed: int,
+    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+) -> tuple[Run, Network]:
+    """Train one network on the prepared data set `data`, then score the test images.
 
-        def show(row: dict[str, float]) -> None:
-            progress.advance(note=f"loss {row['loss']:.4f} accuracy {row['accuracy']:.4f}")
+    Run `name` with `seed` has its own random generators.
+    """
+    trained_on, scored = PROTOCOLS[training.protocol]
+    loss = objective(training.objective, np.dtype(training.precision))
+    test = test_arrays(data, training.pixels, training.precision)
+    # The published protocol also scores the test images after every epoch; the schema lets it choose nothing by them.
+    evaluation = test if scored == "test" else arrays(data, scored, training.pixels, training.precision)
+    images = arrays(data, trained_on, training.pixels, training.precision)
+    *rngs, augmentation_rng = generators(seed, name, 4)
+    augment = augmentation(training, data, augmentation_rng)
+    network, result = fit_network(training, loss, images, evaluation, seed, rngs, augment, on_epoch)
+    with np.errstate(all="ignore"):  # a diverged network overflows
+        test_loss, test_accuracy = evaluate(network, loss, *test)
+    return run_of(
+        result, variant=name, seed=seed, split=scored, test_loss=test_loss, test_accuracy=test_accuracy
+    ), network
 
-        run, network = train_run(training, PREPARED, "train_numpy", params.seed, show)
-    images, _ = scoring_images_and_labels(PREPARED, training.pixels, training.precision)
-    with np.errstate(all="ignore"):  # a diverged network overflows here too
-        return run, network, predict(network, images)
+
+def train_task(data: Path, task: Task) -> Run:
+    """Train one run of a sweep."""
+    return train_run(task.training, data, task.variant, task.seed)[0]
 
 
-def save(network: Network, path: Path) -> None:
+def cost(training: NumpyTraining) -> float:
+    """Roughly how long a training takes, so that a sweep starts the longest first: multiplications, and steps."""
+    weights = sum(before.input_nodes * after.input_nodes for before, after in pairwise(training.architecture))
+    width = 2 if training.precision == "float64" else 1
+    return training.epochs * width * (weights + (400_000 + 10 * weights) / training.batch_size)
+
+
+# A worker trains many runs on the same data, so it keeps what it has read.
+@lru_cache(maxsize=8)
+def arrays(data: Path, split: str, pixels: str, precision: str) -> Arrays:
+    """A split to be trained on or chosen by."""
+    return as_arrays(*read_split(data, split), data, pixels, precision)
+
+
+@lru_cache(maxsize=4)
+def test_arrays(data: Path, pixels: str, precision: str) -> Arrays:
+    """The test images, to be scored."""
+    return as_arrays(*read_test(data), data, pixels, precision)
+
+
+def as_arrays(images: np.ndarray, labels: np.ndarray, data: Path, pixels: str, precision: str) -> Arrays:
+    """Pixels scaled as configured, by the constants of the training split."""
+    mean, std = read_normalisation(data) if pixels == "standardised" else (None, None)
+    return scale(images, mean=mean, std=std).astype(precision), labels.astype(precision)
+
+
+def fit_network(
+    training: NumpyTraining,
+    loss: CrossEntropy | Published,
+    images: Arrays,
+    evaluation: Arrays,
+    seed: int,
+    rngs: list[np.random.Generator],
+    augment: Augmentation | None,
+    on_epoch: Callable[[dict[str, float]], None],
+) -> tuple[Network, Fit]:
+    """Train a network on `images`, scored on `evaluation` after every epoch: it sees no other image.
+
+    `rngs` draw the weights, the order of the images, and dropout.
+    """
+    x, y = images  # (n, inputs), (n, classes)
+    weights_rng, order_rng, dropout_rng = rngs
+    if training.protocol == "published":
+        # The published code seeds NumPy's legacy generator for the weights, and again for the order of the images.
+        weights_rng, order_rng = np.random.RandomState(seed), np.random.RandomState(seed)
+    network = Network(
+        [layer.model_dump() for layer in training.architecture],
+        generator=weights_rng,
+        initialiser=training.initialiser,
+        bias=training.bias,
+        dropout=training.dropout,
+        dropout_generator=dropout_rng,
+        dtype=np.dtype(training.precision),
+    )
+    steps = -(-len(x) // training.batch_size)
+    rows = epochs(
+        network,
+        loss,
+        optimiser(
+            training.optimiser, network.parameters, momentum=training.momentum, weight_decay=training.weight_decay
+        ),
+        x,
+        smooth_labels(y, training.label_smoothing),
+        evaluation=evaluation,
+        learning_rates=learning_rates(training.schedule, training.lr, training.epochs, steps, training.warmup),
+        batch_size=training.batch_size,
+        generator=order_rng,
+        mean=training.reduction == "mean",
+        reshuffle=training.reshuffle,
+        l2=training.l2,
+        clip_norm_at=training.clip_norm,
+        clip_value_at=training.clip_value,
+        augment=augment,
+    )
+    return network, fit(
+        rows,
+        y.shape[1],
+        snapshot=network.parameters.copy,
+        restore=partial(np.copyto, network.parameters),
+        patience=training.patience,
+        on_epoch=on_epoch,
+    )
+
+
+def augmentation(training: NumpyTraining, data: Path, rng: np.random.Generator) -> Augmentation | None:
+    """The configured crops and flips, if any."""
+    if not (training.shift or training.flip):
+        return None
+    mean, std = read_normalisation(data)
+    shape = read_split(data, "validation").images.shape[1:]
+    black = -mean / std if training.pixels == "standardised" else np.zeros(len(mean))
+    return Augmentation(shape, training.shift, training.flip, black, rng)
+
+
+def save_weights(network: Network, path: Path) -> None:
     """Write weights (inputs, units) and biases (units,) of each dense layer; the same weights give the same bytes."""
-    arrays = {}
+    layers = {}
     for number, layer in enumerate(network.dense, start=1):
-        arrays[f"weights_{number}"] = layer.weights
+        layers[f"weights_{number}"] = layer.weights
         if layer.biases is not None:
-            arrays[f"biases_{number}"] = layer.biases
-    write_arrays(path, arrays)
+            layers[f"biases_{number}"] = layer.biases
+    write_arrays(path, layers)
 
 
 def main(arguments: list[str]) -> None:
     """`python -m stages.train_numpy`."""
-    if arguments:
-        raise StudyError(f"train_numpy takes no arguments, not {' '.join(arguments)}")
     params = load_params()
+    training = params.train_numpy
     names = read_class_names(PREPARED)
-    run, network, probabilities = single_threaded(fit, params)
-    save(network, MODEL)
-    write_json(MODEL.with_suffix(".json"), {"seed": params.seed, **params.train_numpy.model_dump()})
-    write_record(REPORTS, run, read_test(PREPARED).labels, probabilities, names)
+    with Progress("train_numpy", training.epochs, "epochs") as progress, threadpool_limits(1):
+        run, network = train_run(training, PREPARED, "train_numpy", params.seed, progress.show_epoch)
+        images, _ = test_arrays(PREPARED, training.pixels, training.precision)
+        with np.errstate(all="ignore"):
+            probabilities = predict(network, images)  # (n, classes)
+    save_weights(network, MODEL)
+    write_json(MODEL.with_suffix(".json"), {"seed": params.seed, **training.model_dump()})
+    write_final_model(REPORTS, run, read_test(PREPARED).labels, probabilities, names)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,248 @@
-"""The PyTorch half's perceptrons: the report's final model, and its successor, the model of record."""
+"""A final PyTorch model: trained, scored on the test images once, kept with what its report needs.
 
-from functools import partial
+`train_run` goes from parameters to a trained network; stages/ablations.py uses it too.
+"""
+
+import math
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from stages.common.errors import StudyError, exit_on_error
-from stages.common.mlps import build_mlp
-from stages.common.params import load_params
-from stages.common.torch_record import train_record
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from stages.errors import StudyError, choose_name, exit_on_error
+from stages.params import CnnTraining, MlpTraining, TorchTraining, load_params
+from stages.torch_net.cnn import CNN
+from stages.torch_net.devices import DEVICES, has_bfloat16, make_deterministic
+from stages.torch_net.images import Augmentation, Normalisation
+from stages.torch_net.mlp import MLP
+from stages.torch_net.prediction import predict, score
+from stages.torch_net.training import Phase, epochs
+from stages.training.files import atomic_write, write_json
+from stages.training.final_model import write_final_model
+from stages.training.fitting import Fit, fit
+from stages.training.prepared import Split, read_class_names, read_normalisation, read_split, read_test
+from stages.training.progress import Progress
+from stages.training.randomness import generators
+from stages.training.results import Run, run_of
+from stages.training.schedules import learning_rates
+from stages.training.sweep import Task
 
 PREPARED = Path("data/prepared")
 MODELS = Path("data/models")
 REPORTS = Path("reports/train_torch")
+# The names that the random generators of the committed models were made from.
+GENERATOR_NAMES = {
+    "published": "train_torch final",
+    "mlp": "train_torch record",
+    "cnn_fashion_mnist": "train_cnn fashion_mnist",
+    "cnn_cifar10": "train_cnn cifar10",
+}
+
+
+def train_run(
+    training: MlpTraining | CnnTraining,
+    data: Path,
+    name: str,
+    seed: int,
+    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+    threads: int = 1,
+) -> tuple[Run, nn.Module, np.ndarray]:
+    """Train one network on the prepared data set `data`, then score the test images.
+
+    Run `name` with `seed` has its own random generators. Returns the run, the network, and its class probabilities of
+    the test images: float32 (n, outputs).
+    """
+    set_threads(threads)
+    make_deterministic()
+    where = device()
+    predicting = {
+        "normalise": normalisation(training, data, where),
+        "flip": training.test_time_flip,
+        "bfloat16": training.precision == "bfloat16" and has_bfloat16(where),
+    }
+    images, validation = tensors(data, "training", where), tensors(data, "validation", where)
+    classes = len(read_class_names(data))
+    model, result = fit_network(training, images, validation, classes, name, seed, predicting, on_epoch)
+    test_images, test_labels = test_tensors(data, where)
+    logits = predict(model, test_images, **predicting)  # (n, outputs)
+    test_loss, test_accuracy = score(logits, test_labels)
+    run = run_of(result, variant=name, seed=seed, split="validation", test_loss=test_loss, test_accuracy=test_accuracy)
+    return run, model, logits.softmax(dim=1).cpu().numpy()
+
+
+def train_task(data: Path, task: Task) -> Run:
+    """Train one run of an ablation."""
+    return train_run(task.training, data, task.variant, task.seed)[0]
+
+
+def cost(training: MlpTraining) -> float:
+    """Roughly how long a training takes, so that an ablation starts the longest first: multiplications, and steps."""
+    weights = sum(before * after for before, after in pairwise([3072, *training.hidden, training.outputs]))
+    count = sum(phase.epochs for phase in training.resolved_phases)
+    return count * (weights + (5_000_000 + 10 * weights) / training.batch_size)
+
+
+def set_threads(threads: int) -> None:
+    """Compute with so many threads, which shows in the last digits; refuse an environment that allows fewer."""
+    limit = os.environ.get("OMP_THREAD_LIMIT", "")
+    if limit.isdecimal() and int(limit) < threads:
+        raise StudyError(f"OMP_THREAD_LIMIT = {limit}: {threads} threads are needed; unset it, or change `threads`")
+    if threads > 1 and os.environ.get("OMP_DYNAMIC", "").lower() in ("true", "1"):
+        raise StudyError(f"OMP_DYNAMIC = {os.environ['OMP_DYNAMIC']}: {threads} threads are needed; unset it")
+    torch.set_num_threads(threads)
+
+
+def device() -> torch.device:
+    """Where to compute: `STUDY_DEVICE`, or the best there is."""
+    asked = os.environ.get("STUDY_DEVICE") or "auto"
+    found = DEVICES[asked]() if asked in DEVICES else None
+    if found is None:
+        raise StudyError(f"STUDY_DEVICE = {asked!r}: not available here; choose from {', '.join(DEVICES)}")
+    return found
+
+
+# A worker trains many runs on the same data, so it keeps what it has read.
+@lru_cache(maxsize=4)
+def tensors(data: Path, split: str, where: torch.device) -> tuple[Tensor, Tensor]:
+    """A split on a device, to be trained on or chosen by."""
+    return as_tensors(read_split(data, split), where)
+
+
+@lru_cache(maxsize=1)
+def test_tensors(data: Path, where: torch.device) -> tuple[Tensor, Tensor]:
+    """The test images on a device, to be scored."""
+    return as_tensors(read_test(data), where)
+
+
+def as_tensors(split: Split, where: torch.device) -> tuple[Tensor, Tensor]:
+    """Images uint8 (n, height, width, channels) and class numbers int64 (n,)."""
+    return torch.from_numpy(split.images).to(where), torch.from_numpy(split.labels.argmax(axis=1)).to(where)
+
+
+def normalisation(training: TorchTraining, data: Path, where: torch.device) -> Normalisation:
+    """To [0, 1], or to mean 0 and standard deviation 1 over the training split."""
+    mean, std = read_normalisation(data)  # (channels,), (channels,)
+    if training.pixels == "unit":
+        mean, std = np.zeros_like(mean), np.ones_like(std)
+    return Normalisation(*(torch.tensor(values, dtype=torch.float32, device=where) for values in (mean, std)))
+
+
+def fit_network(
+    training: MlpTraining | CnnTraining,
+    training_split: tuple[Tensor, Tensor],
+    validation: tuple[Tensor, Tensor],
+    classes: int,
+    name: str,
+    seed: int,
+    predicting: dict[str, Any],
+    on_epoch: Callable[[dict[str, float]], None],
+) -> tuple[nn.Module, Fit]:
+    """Train a network, scored on the validation images after every epoch. `predicting`: see `predict`."""
+    images, labels = training_split  # (n, height, width, channels), (n,)
+    where = images.device
+    weights_seed, *others = (int(rng.integers(2**63)) for rng in generators(seed, name, 4))
+    order_rng, crop_rng, dropout_rng = (torch.Generator(where).manual_seed(number) for number in others)
+    weights_rng = torch.Generator().manual_seed(weights_seed)
+    model = build_network(training, tuple(images.shape[1:]), classes, weights_rng, dropout_rng).to(where)
+    check_last_batch(model, len(labels), training.batch_size)
+    return model, fit(
+        epochs(
+            model,
+            images,
+            labels,
+            evaluation=validation,
+            phases=phases(training, len(labels)),
+            batch_size=training.batch_size,
+            augment=Augmentation(training.shift, training.flip, training.cutout, crop_rng),
+            generator=order_rng,
+            label_smoothing=training.label_smoothing,
+            **predicting,
+        ),
+        classes,
+        snapshot=lambda: {name: value.clone() for name, value in model.state_dict().items()},
+        restore=model.load_state_dict,
+        patience=training.patience,
+        on_epoch=on_epoch,
+    )
+
+
+def build_network(
+    training: MlpTraining | CnnTraining,
+    shape: tuple[int, ...],
+    classes: int,
+    weights_rng: torch.Generator,
+    dropout_rng: torch.Generator,
+) -> nn.Module:
+    """The configured network for images of `shape` (height, width, channels)."""
+    if isinstance(training, CnnTraining):
+        return CNN(
+            shape[-1],
+            training.stem,
+            training.widths,
+            classes,
+            generator=weights_rng,
+            activation=training.activation,
+            logit_scale=training.logit_scale,
+        )
+    return MLP(
+        math.prod(shape),
+        training.hidden,
+        training.outputs,
+        generator=weights_rng,
+        activation=training.activation,
+        dropout=training.dropout,
+        dropout_everywhere=training.dropout_everywhere,
+        dropout_generator=dropout_rng,
+        batch_norm=training.batch_norm,
+    )
+
+
+def phases(training: TorchTraining, images: int) -> list[Phase]:
+    """The configured phases with a learning rate for every step."""
+    steps = -(-images // training.batch_size)
+    return [
+        Phase(
+            training.optimiser,
+            learning_rates(training.schedule, phase.lr, phase.epochs, steps, training.warmup).tolist(),
+            phase.momentum,
+            phase.weight_decay,
+        )
+        for phase in training.resolved_phases
+    ]
+
+
+def check_last_batch(model: nn.Module, images: int, batch_size: int) -> None:
+    """Batch norm of a perceptron measures the spread within a mini-batch, which a single image does not have."""
+    normed = any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules())
+    if normed and 1 in (batch_size, images % batch_size):
+        raise StudyError(
+            f"batch_size = {batch_size}: the last mini-batch of {images:,} training images would have one image, "
+            "which batch_norm cannot normalise; choose another, or batch_norm: false"
+        )
 
 
 def main(arguments: list[str]) -> None:
-    """`python -m stages.train_torch`."""
-    if arguments:
-        raise StudyError(f"train_torch takes no arguments, not {' '.join(arguments)}")
+    """`python -m stages.train_torch MODEL`, a model of params.yaml's `train_torch`."""
     params = load_params()
-    prepared = PREPARED / f"{params.train_torch.dataset}.npz"
-    for name in ("final", "record"):
-        training = getattr(params.train_torch, name)
-        model = MODELS / f"torch_{name}.safetensors"
-        builder = partial(build_mlp, training)
-        label, reports = f"train_torch {name}", REPORTS / name
-        train_record(label, builder, training, prepared, params.seed, model, reports, params.threads)
+    name = choose_name(arguments, params.train_torch)
+    model = params.train_torch[name]
+    data, training, weights = PREPARED / f"{model.dataset}.npz", model.training, MODELS / f"{name}.safetensors"
+    with Progress(f"train_torch {name}", sum(phase.epochs for phase in training.resolved_phases), "epochs") as progress:
+        generator_name = GENERATOR_NAMES.get(name, f"train_torch {name}")
+        run, network, probabilities = train_run(
+            training, data, generator_name, params.seed, progress.show_epoch, params.threads
+        )
+    with atomic_write(weights) as temporary:
+        save_file({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, temporary)
+    write_json(weights.with_suffix(".json"), {**training.model_dump(), "dataset": model.dataset, "seed": params.seed})
+    write_final_model(REPORTS / name, run, read_test(data).labels, probabilities, read_class_names(data))
 
 
 if __name__ == "__main__":

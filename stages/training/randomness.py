@@ -1,4 +1,4 @@
-"""Every run has generators of its own, from its seed and its name: no run's numbers depend on another's."""
+"""Every run has its own random generators, from its seed and its name: no run's numbers depend on another's."""
 
 import hashlib
 

@@ -1,15 +1,15 @@
-"""Learning-rate schedules as numbers: one rate for each step, worked out before training begins."""
+"""Learning-rate schedules: the rate of every step, computed before training begins."""
 
 import numpy as np
 
-FLOOR = 1e-4  # where the falling schedules end, as a share of the highest rate
+FLOOR = 1e-4  # where the falling schedules end, as a fraction of the highest rate
 
 
 def learning_rates(schedule: str, lr: float, epochs: int, steps: int, warmup: float = 0.0) -> np.ndarray:
     """Return the rate of every step: float64 (epochs, steps).
 
     `constant`: lr throughout. `cosine`: from lr down half a cosine wave (Loshchilov & Hutter 2017, equation 5).
-    `one_cycle`: a linear climb over the first `warmup` share of all steps, then the same descent (after Smith 2018).
+    `one_cycle`: a linear climb over the first `warmup` fraction of all steps, then the same descent (after Smith 2018).
     """
     count = epochs * steps
     rising = round(warmup * count) if schedule == "one_cycle" else 0

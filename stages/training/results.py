@@ -1,11 +1,11 @@
-"""What every study leaves behind, whatever trained it: history.csv, runs.csv, metrics.json.
+"""The three files of a study, whatever trained it.
 
     history.csv   a row an epoch of each run: variant, seed, epoch, train_loss, <split>_loss, <split>_accuracy
     runs.csv      a row a run: status, epochs, best epoch, final and best figures on the split, test figures
     metrics.json  a few figures a variant: mean and standard deviation over seeds
 
-`split` is what was scored after every epoch: `validation`, or `test` under the published protocol. No times: they
-change from one machine to the next, and these files are compared byte by byte.
+`split` is what was scored after every epoch: `validation`, or `test` under the published protocol. The files hold no
+times, as they are compared byte by byte.
 """
 
 from collections.abc import Sequence
@@ -14,20 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import ConfigDict
 
-from stages.common.files import write_json, write_text
-from stages.common.fitting import Fit
-
-DIGITS = 6
+from stages.training.files import write_csv, write_json
+from stages.training.fitting import Fit
 
 
 @dataclass(frozen=True)
 class Run:
     """One training: `history` has a row an epoch with epoch, train_loss, loss, accuracy (on `split`)."""
-
-    # Of its JSON: what is not finite is a string, as strict JSON has no word for it.
-    __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings")
 
     variant: str
     seed: int
@@ -41,18 +35,8 @@ class Run:
 
 
 def run_of(fit: Fit, *, variant: str, seed: int, split: str, test_loss: float, test_accuracy: float) -> Run:
-    """The record of a training, from how it went and from the test figures of the parameters that it kept."""
-    return Run(
-        variant=variant,
-        seed=seed,
-        status=fit.status,
-        split=split,
-        best_epoch=fit.best_epoch,
-        kept_epoch=fit.kept_epoch,
-        history=fit.history,
-        test_loss=test_loss,
-        test_accuracy=test_accuracy,
-    )
+    """The run of a fit; the test figures are those of the parameters that it kept."""
+    return Run(variant=variant, seed=seed, split=split, test_loss=test_loss, test_accuracy=test_accuracy, **vars(fit))
 
 
 def history_table(runs: Sequence[Run]) -> pd.DataFrame:
@@ -75,7 +59,7 @@ def history_table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row a run. `best_accuracy` is the highest of any epoch, `best_epoch` the one with the lowest loss."""
+    """One row a run; `best_epoch` is the one with the lowest loss."""
     return pd.DataFrame(
         [
             {
@@ -100,7 +84,7 @@ def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
 def summary(table: pd.DataFrame) -> dict[str, dict[str, float | int]]:
     """Mean and, from two seeds on, standard deviation of the final accuracies of each variant of `runs_table`.
 
-    A validation study is summed up by its validation figure: the test images choose nothing.
+    They are the accuracies on the split: in a validation study, the test images select nothing.
     """
     result = {}
     for variant, rows in table.groupby("variant", sort=False):
@@ -113,17 +97,9 @@ def summary(table: pd.DataFrame) -> dict[str, dict[str, float | int]]:
     return result
 
 
-def csv(table: pd.DataFrame) -> str:
-    """A table as CSV, six significant digits; what isn't finite is an empty cell, so that any reader can parse it."""
-    floats = table.select_dtypes("float").columns
-    finite = table.copy()
-    finite[floats] = finite[floats].where(np.isfinite(finite[floats]))
-    return finite.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
-
-
 def write_study(folder: Path, runs: Sequence[Run]) -> None:
     """Write the three files of a study."""
     table = runs_table(runs)
-    write_text(folder / "history.csv", csv(history_table(runs)))
-    write_text(folder / "runs.csv", csv(table))
+    write_csv(folder / "history.csv", history_table(runs))
+    write_csv(folder / "runs.csv", table)
     write_json(folder / "metrics.json", summary(table))

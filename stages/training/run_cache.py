@@ -1,0 +1,100 @@
+"""The run cache: finished runs of all studies, so that none is trained twice; `rm -r data/runs` empties it.
+
+A run is found by a key of all that its numbers depend on: configuration, name, seed, data, code, libraries, kernels.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel
+from threadpoolctl import threadpool_info
+
+from stages.errors import StudyError
+from stages.training.files import read_json, write_text
+from stages.training.results import Run
+
+ROOT = Path(__file__).parents[2]
+FOLDER = Path("data/runs")
+# The modules that compute nothing: a change in them makes no finished run invalid.
+NO_NUMBERS = {"stages/errors.py", "stages/params.py", "stages/tune.py", "stages/ablations.py"} | {
+    f"stages/training/{name}.py"
+    for name in ("dask_cluster", "files", "final_model", "pool", "progress", "run_cache", "sweep")
+}
+
+
+class Task(NamedTuple):
+    """A run to be trained: the name of its variant, its seed, and its configuration."""
+
+    variant: str
+    seed: int
+    training: BaseModel
+
+
+class RunCache:
+    """The finished runs, a file each."""
+
+    def __init__(self, data: Path) -> None:
+        self.basis = {"data": file_hash(data), **environment(loaded_files())}
+
+    def path(self, task: Task) -> Path:
+        """The file of a run."""
+        key = [self.basis, task.variant, task.seed, task.training.model_dump(mode="json")]
+        return FOLDER / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.json"
+
+    def get(self, task: Task) -> Run | None:
+        """The run, if it is finished; a damaged file counts as absent."""
+        try:
+            return Run(**read_json(self.path(task)))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def put(self, task: Task, run: Run) -> None:
+        """Write a finished run, in JSON with NaN and Infinity."""
+        write_text(self.path(task), json.dumps(asdict(run)))
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise StudyError(f"{path} is missing; run `dvc repro preprocess`") from error
+
+
+def loaded_files() -> tuple[str, ...]:
+    """The project's modules that this process has loaded and that decide numbers, as paths below its root."""
+    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    paths = {Path(file).resolve() for file in files if file}
+    names = {path.relative_to(ROOT).as_posix() for path in paths if path.is_relative_to(ROOT / "stages")}
+    return tuple(sorted(names - NO_NUMBERS))
+
+
+def environment(files: tuple[str, ...]) -> dict[str, str]:
+    """What must be equal for equal numbers, by name; `files` are the project's modules that train."""
+    code = "\n".join(f"{name} {_code_hash(ROOT / name)}" for name in files)
+    found = {
+        "code": hashlib.sha256(code.encode()).hexdigest(),
+        "python": platform.python_version(),
+        "numpy": version("numpy"),
+        "BLAS kernel": ", ".join(sorted({pool.get("architecture") or "" for pool in threadpool_info()} - {""})),
+    }
+    if torch := sys.modules.get("torch"):
+        found |= {"torch": torch.__version__, "torch kernel": torch.backends.cpu.get_cpu_capability()}
+        found["device"] = os.environ.get("STUDY_DEVICE") or "auto"
+        if torch.cuda.is_available():
+            found["GPU"] = torch.cuda.get_device_name()
+    return found
+
+
+@cache  # the first time, right after it was loaded: the code that runs, whatever the file becomes
+def _code_hash(path: Path) -> str:
+    return file_hash(path) if path.exists() else "missing"

@@ -1,0 +1,298 @@
+"""Studies: the same bytes however many runs go side by side and whatever is interrupted; failures end in one line."""
+
+import errno
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from stages import errors
+from stages.errors import StudyError, exit_on_error
+from stages.params import Study, Variant, load_params
+from stages.training import run_cache
+from stages.training.pool import describe_exit, jobs, train_all
+from stages.training.progress import Progress
+from stages.training.results import Run
+from stages.training.run_cache import FOLDER, RunCache, Task, environment, loaded_files
+from stages.training.sweep import own_tasks, shared_variants
+from tests.fake_training import HOLD, LOG, TASKS, Settings, study, train
+
+ROOT = Path(__file__).parent.parent
+DATA = Path("data.bin")
+SECONDS = 30  # until something that takes two must have happened
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A study's folder, where one run at a time is trained."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STUDY_SCHEDULER", raising=False)
+    monkeypatch.setenv("STUDY_JOBS", "1")
+    DATA.write_bytes(b"images")
+    return tmp_path
+
+
+def trained() -> Counter[tuple[str, str]]:
+    """How often a training of each variant with each seed has begun."""
+    return Counter(tuple(path.name.split()[:2]) for path in LOG.glob("*"))
+
+
+# The same bytes
+
+
+def test_one_and_two_jobs_give_the_same_bytes_in_the_order_of_the_tasks(folder, monkeypatch):
+    tasks = TASKS[::-1]
+    wanted = study(tasks)
+    rows = [row.split(",") for row in wanted["runs.csv"].decode().splitlines()[1:]]
+    assert [(row[0], int(row[1])) for row in rows] == [(task.variant, task.seed) for task in tasks]
+    (folder / "second").mkdir()
+    (folder / "second/data.bin").write_bytes(b"images")
+    monkeypatch.chdir(folder / "second")
+    monkeypatch.setenv("STUDY_JOBS", "2")
+    assert study(tasks) == wanted
+    processes = {path.name.split()[2] for path in LOG.iterdir()}
+    assert 1 <= len(processes) <= 2
+    assert str(os.getpid()) not in processes
+
+
+def test_the_longest_begin_first():
+    study([Task(name, 1, Settings(epochs=count)) for name, count in {"short": 1, "long": 9, "middle": 5}.items()])
+    begun = sorted(LOG.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert [path.name.split()[0] for path in begun] == ["long", "middle", "short"]
+
+
+def start(jobs: int) -> subprocess.Popen[str]:
+    """The study as a process, in a process group of its own, as a terminal makes one."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.fake_training"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "STUDY_JOBS": str(jobs)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def start_until_it_hangs(jobs: int) -> subprocess.Popen[str]:
+    """Wait until the quick runs are finished and each process hangs in a slow one."""
+    HOLD.touch()
+    process, deadline = start(jobs), time.monotonic() + SECONDS
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(list(FOLDER.glob("*.json"))) < 2 or len(list(LOG.glob("slow*"))) < jobs:
+        for child in children.read_text().split() if children.exists() else ():
+            os.kill(int(child), signal.SIGINT)  # of Ctrl-C, workers know nothing at any time
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+def output(process: subprocess.Popen[str]) -> str:
+    """All that was said; it ends only once no process is left that could say more, workers included."""
+    try:
+        return process.communicate(timeout=SECONDS)[0]
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_killed_study_leaves_no_worker_and_continues_with_the_runs_that_are_missing():
+    process = start_until_it_hangs(jobs=2)
+    process.kill()
+    output(process)
+    HOLD.unlink()
+    second = start(jobs=1)
+    assert "tune x: 2 of 4 runs are in the run cache" in output(second)
+    assert second.returncode == 0
+    assert trained() == {("quick", "1"): 1, ("quick", "2"): 1, ("slow", "1"): 2, ("slow", "2"): 2}
+    continued = {path.name: path.read_bytes() for path in Path("reports/study").iterdir()}
+    assert continued == study(TASKS)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("number", "to_all", "line"),
+    [
+        (signal.SIGINT, True, "interrupted\n"),  # Ctrl-C on a terminal
+        (signal.SIGTERM, False, "terminated\n"),
+    ],
+)
+def test_an_interruption_is_one_line_and_leaves_no_worker(number, to_all, line, jobs):
+    process = start_until_it_hangs(jobs)
+    os.killpg(process.pid, number) if to_all else process.send_signal(number)
+    assert (output(process), process.returncode) == (line, 128 + number)
+
+
+# The run cache
+
+TASK = Task("a", 1, Settings())
+
+
+def run(loss: float) -> Run:
+    rows = [{"epoch": 1, "train_loss": 1 / 3, "loss": loss, "accuracy": 0.5}]
+    return Run("a", 1, "ok", "validation", 1, 1, rows, loss, 0.25)
+
+
+@pytest.mark.parametrize("loss", [0.1 + 0.2, 5e-324, math.inf, math.nan])
+def test_a_cached_run_is_the_same_run(loss):
+    assert RunCache(DATA).get(TASK) is None
+    RunCache(DATA).put(TASK, run(loss))
+    assert repr(RunCache(DATA).get(TASK)) == repr(run(loss))
+
+
+@pytest.mark.parametrize("task", [Task("b", 1, Settings()), Task("a", 2, Settings()), Task("a", 1, Settings(epochs=4))])
+def test_another_name_seed_or_setting_is_another_run(task):
+    RunCache(DATA).put(TASK, run(1.0))
+    assert RunCache(DATA).get(task) is None
+
+
+@pytest.mark.parametrize("change", ["data", *environment(loaded_files())])
+def test_with_other_data_code_or_libraries_a_run_is_another_run(change, monkeypatch):
+    RunCache(DATA).put(TASK, run(1.0))
+    if change == "data":
+        DATA.write_bytes(b"other images")
+    other = {**environment(loaded_files()), change: "another"}
+    monkeypatch.setattr(run_cache, "environment", lambda files: other)
+    assert RunCache(DATA).get(TASK) is None
+
+
+def test_code_is_what_decides_numbers(folder, monkeypatch):
+    files = set(loaded_files())
+    assert {"stages/training/fitting.py", "stages/training/results.py"} <= files
+    assert not {"stages/params.py", "stages/training/pool.py"} & files
+    monkeypatch.setattr(run_cache, "ROOT", folder)
+    codes = []
+    for name, text in (("a.py", "1"), ("b.py", "2"), ("c.py", "2")):
+        (folder / name).write_text(text)
+        codes.append(environment((name,))["code"])
+    (folder / "a.py").write_text("changed after it was loaded")
+    assert environment(("a.py",))["code"] == codes[0]
+    assert len(set(codes)) == 3
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:-5], lambda text: "", lambda text: "[1]", lambda text: "{}"])
+def test_a_damaged_file_counts_as_absent(damage):
+    study([TASK])
+    (path,) = FOLDER.glob("*")
+    path.write_text(damage(path.read_text()))
+    study([TASK])
+    assert path.stat().st_size > 100
+    assert RunCache(DATA).get(TASK) is not None
+
+
+def test_missing_data_is_named():
+    DATA.unlink()
+    with pytest.raises(StudyError, match=r"data\.bin is missing; run `dvc repro preprocess`"):
+        study([TASK])
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("jobs", "act", "reason"),
+    [
+        (2, "signal SIGKILL", "was killed, as the system does when memory runs out"),
+        (1, "memory", "had not enough memory"),
+        (1, "torch memory", "had not enough memory"),
+    ],
+)
+def test_a_failed_run_is_named(jobs, act, reason, monkeypatch):
+    monkeypatch.setenv("STUDY_JOBS", str(jobs))
+    HOLD.touch()
+    tasks = [Task("hangs" if jobs > 1 else "fine", 1, Settings(act="hang" if jobs > 1 else "train"))]
+    with pytest.raises(StudyError) as failure:
+        study([*tasks, Task("bad", 7, Settings(act=act))])
+    assert re.fullmatch(
+        f"tune x: the run of variant bad with seed 7 {reason}; finished runs are kept: run it again, with fewer at "
+        r"once \(STUDY_JOBS=1; dask worker --nworkers 1\) if memory is short",
+        str(failure.value),
+    )
+
+
+def test_the_end_of_a_process_in_words():
+    assert describe_exit(-signal.SIGSEGV) == "was ended by SIGSEGV"
+    assert describe_exit(3) == "ended its process with exit status 3"
+
+
+def test_an_error_in_a_worker_is_raised_as_it_is_with_where_it_was(monkeypatch):
+    monkeypatch.setenv("STUDY_JOBS", "2")
+    with pytest.raises(StudyError) as error:
+        list(train_all(train, DATA, [Task("a", 1, Settings(act="mistake"))] * 2))
+    assert str(error.value) == "lr = 0: above 0"
+    assert "in perform" in str(error.value.__cause__)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
+def test_a_wrong_number_of_jobs_is_named(value, monkeypatch):
+    monkeypatch.setenv("STUDY_JOBS", value)
+    with pytest.raises(StudyError, match=r"STUDY_JOBS = .*at least 1"):
+        jobs()
+
+
+@pytest.mark.parametrize(
+    ("raised", "line"),
+    [
+        (StudyError("lr = 0: above 0"), "error: lr = 0: above 0\n"),
+        (MemoryError(), "error: not enough memory: end other programs, or set STUDY_JOBS=1\n"),
+        (RuntimeError("CUDA out of memory"), "error: not enough memory: end other programs, or set STUDY_JOBS=1\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.csv"), "error: a.csv: No space left on device\n"),
+        (OSError(errno.EACCES, "Permission denied"), "error: Permission denied\n"),
+        (KeyboardInterrupt(), "interrupted\n"),
+    ],
+)
+def test_what_the_user_can_fix_is_one_line(raised, line, capsys, monkeypatch):
+    monkeypatch.setattr(errors.signal, "signal", lambda number, handler: None)
+
+    def main(arguments: list[str]) -> None:
+        raise raised
+
+    with pytest.raises(SystemExit) as end:
+        exit_on_error(main)
+    assert end.value.code == (130 if isinstance(raised, KeyboardInterrupt) else 1)
+    assert capsys.readouterr().err == line
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(errors.signal, "signal", lambda number, handler: None)
+    with pytest.raises(FileNotFoundError):
+        exit_on_error(lambda arguments: Path("none").read_text())
+
+
+# Sharing, progress
+
+
+def test_shared_variants_are_found_by_settings_and_seeds():
+    plain = load_params(ROOT / "params.yaml").ablations["baseline"].variants[0].training
+    dropped, large = plain.model_copy(update={"dropout": 0.5}), plain.model_copy(update={"batch_size": 512})
+
+    def of(seeds=(1,), **trainings):
+        variants = [Variant(name=n, seeds=list(seeds), training=t) for n, t in trainings.items()]
+        return Study(seeds=list(seeds), variants=variants, shares="first")
+
+    studies = {"first": of(usual=plain, large=large), "second": of(none=plain, usual=dropped, as_run=large)}
+    assert shared_variants(studies, "second") == {"none": "usual", "as_run": "large"}
+    assert shared_variants(studies, "first") == {}
+    assert own_tasks(studies, "second") == [Task("usual", 1, dropped)]
+    assert len(own_tasks(studies, "first")) == 2
+    studies["second"] = of(seeds=(1, 2), none=plain)  # the first has no seed 2
+    assert shared_variants(studies, "second") == {}
+
+
+def test_a_log_has_a_line_every_ten_seconds_and_one_at_the_end(capsys, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("stages.training.progress.time.monotonic", lambda: clock.now)
+    with Progress("tune x", 4, "runs") as bar:
+        for seconds in (6, 12, 18, 19):
+            clock.now = seconds
+            bar.advance(note=f"at {seconds}")
+    assert capsys.readouterr().err == "tune x: 2/4 runs at 12\ntune x: 4/4 runs at 19\n"
