@@ -1,14 +1,8 @@
-"""The test images teach nothing and choose nothing: they are read to score a network that is finished, and no other.
-
-Under the published protocol alone they are scored after every epoch too, as the published code did; nothing is chosen
-there.
-"""
+"""The test images train nothing and choose nothing, and the validation images train nothing."""
 
 import ast
-import json
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,219 +10,140 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from stages import report
-from stages.common.datasets import read_split, read_test
-from stages.common.errors import StudyError
-from stages.common.runs import runs_table, summary
-from stages.reporting import claims
-from stages.reporting.reproduction import reproduction_table
-from stages.reporting.selection import best_variant, selection_table, tried_as
-from tests.small_runs import EVERYTHING, KINDS, arrays, configured, train, write
+from stages.params import load_params
+from stages.verdicts.findings import claim_table, conclude, metrics
+from stages.verdicts.reading import read_results
+from stages.verdicts.selection import best_variant
+from tests.small_runs import EVERYTHING, KINDS, prepared, settings, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parent.parent
 STAGES = ROOT / "stages"
+READERS = {"read_split", "read_test", "test_arrays", "test_tensors", "Path", "load"}
+NAMES = {ast.Name: "id", ast.Attribute: "attr", ast.alias: "name", ast.Constant: "value"}  # strings: for getattr
 
 
 @pytest.fixture(autouse=True)
-def on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+def cpu(monkeypatch):
     monkeypatch.setenv("STUDY_DEVICE", "cpu")
 
 
-# By running
+def poisoned(path, part, every=1):
+    """The prepared file with other images and wrong labels in a part: inverted, and each label the next class."""
+    with np.load(path.parent / "usual.npz") as content:
+        images, labels = content[f"{part}_images"], content[f"{part}_labels"]
+    images[::every] = 255 - images[::every]
+    labels[::every] = np.roll(labels[::every], 1, axis=1)
+    return prepared(path, **{f"{part}_images": images, f"{part}_labels": labels})
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("patience", [None, 2])
-def test_without_test_images_a_network_is_fitted_and_only_its_scoring_fails(kind, patience, tmp_path):
-    whole, part = arrays(), arrays()
-    del part["test_images"], part["test_labels"]
-    usual = train(kind, write(tmp_path / "whole.npz", whole), patience=patience)
-    rows = []
-    with pytest.raises(StudyError, match=r"part\.npz is damaged or not a prepared data set"):
-        train(kind, write(tmp_path / "part.npz", part), rows.append, patience=patience)
-    assert rows == usual.run.history
+@pytest.mark.parametrize("complex_run", [False, True])
+def test_other_test_images_change_test_figures_alone(kind, complex_run, tmp_path):
+    """With early stopping too, and with everything that draws random numbers."""
+    changes = {**EVERYTHING[kind], "epochs": 6} if complex_run else {}
+    usual = train(kind, prepared(tmp_path / "usual.npz"), **changes)
+    other = train(kind, poisoned(tmp_path / "other.npz", "test"), **changes)
+    assert other.weights == usual.weights
+    figures = {"test_loss", "test_accuracy"}
+    assert {key for key, value in asdict(other.run).items() if value != asdict(usual.run)[key]} <= figures
+    assert other.run.test_loss != usual.run.test_loss
+
+
+def test_the_published_protocol_scores_the_test_images_and_trains_on_none(tmp_path):
+    """By the schema, nothing is chosen by these scores."""
+    changes = {"protocol": "published", "objective": "published"}
+    usual = train("numpy", prepared(tmp_path / "usual.npz"), **changes)
+    other = train("numpy", poisoned(tmp_path / "other.npz", "test"), **changes)
+    assert other.weights == usual.weights
+    for key, same in (("train_loss", True), ("loss", False)):
+        assert ([row[key] for row in other.run.history] == [row[key] for row in usual.run.history]) is same
+    with pytest.raises(ValidationError, match="it would choose an epoch by the test images"):
+        settings("numpy", **changes, patience=3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_other_test_images_give_the_same_weights_and_history_and_other_test_figures(kind, tmp_path):
-    """With all that draws random numbers, and with early stopping."""
-    content = arrays()
-    other = {**content, "test_images": 255 - content["test_images"], "test_labels": content["test_labels"][::-1]}
-    first, second = (
-        train(kind, write(tmp_path / f"{number}.npz", each), **EVERYTHING[kind])
-        for number, each in enumerate((content, other))
-    )
-    assert first.run.history == second.run.history
-    assert first.weights == second.weights
-    kept = ("status", "best_epoch", "kept_epoch", "split")
-    assert [getattr(first.run, name) for name in kept] == [getattr(second.run, name) for name in kept]
-    assert first.run.test_loss != second.run.test_loss
+def test_other_validation_images_change_validation_figures_alone(kind, tmp_path):
+    usual = train(kind, prepared(tmp_path / "usual.npz"))
+    other = train(kind, poisoned(tmp_path / "other.npz", "train", every=3))  # every third is for validation
+    assert other.weights == usual.weights
+    assert [row["train_loss"] for row in other.run.history] == [row["train_loss"] for row in usual.run.history]
+    assert [row["loss"] for row in other.run.history] != [row["loss"] for row in usual.run.history]
+    assert (other.run.test_loss, other.run.test_accuracy) == (usual.run.test_loss, usual.run.test_accuracy)
 
 
-def test_under_the_published_protocol_the_test_images_are_scored_and_teach_nothing(tmp_path):
-    content = arrays()
-    other = {**content, "test_images": 255 - content["test_images"]}
-    first, second = (
-        train("numpy", write(tmp_path / f"{number}.npz", each), protocol="published", objective="published")
-        for number, each in enumerate((content, other))
-    )
-    assert first.weights == second.weights
-    assert [row["train_loss"] for row in first.run.history] == [row["train_loss"] for row in second.run.history]
-    assert [row["loss"] for row in first.run.history] != [row["loss"] for row in second.run.history]
-    assert first.run.split == "test"
+def test_no_choice_and_no_verdict_depends_on_the_test_figures_of_a_study_that_validates(tmp_path):
+    """Of the committed results, with test figures by which the best variant of each study would be the worst."""
+    folder, published = tmp_path / "reports", ROOT / "data/published"
+    shutil.copytree(ROOT / "reports", folder)
 
+    def conclusions():
+        results = read_results(load_params(ROOT / "params.yaml"), folder, published)
+        findings = conclude(results, published)
+        studies = {**results.numpy.results, **results.torch.results}
+        best = {name: best_variant(study) for name, study in studies.items() if study.split == "validation"}
+        return repr((best, metrics(findings), claim_table(findings.judgements).to_dict()))
 
-def test_the_published_protocol_cannot_choose_an_epoch():
-    with pytest.raises(ValidationError, match="the published protocol scores the test images after every epoch"):
-        configured("numpy", protocol="published", objective="published", patience=3)
+    before, changed = conclusions(), 0
+    for path in folder.glob("*/*/runs.csv"):
+        table = pd.read_csv(path, dtype={"variant": str})
+        if table["split"].iloc[0] == "validation":
+            table.assign(test_accuracy=1 - table["final_accuracy"], test_loss=9.0).to_csv(path, index=False)
+            changed += 1
+    assert changed > 10
+    assert conclusions() == before
 
 
 # By reading the code
 
 
-def functions(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """The functions of a module, by name; what stands outside of any counts as one called <module>."""
+def functions(tree):
+    """The functions of a module, by name; code outside of them is called <module>."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.FunctionDef):
-            yield node.name, node
-        elif isinstance(node, ast.ClassDef):
+        if isinstance(node, ast.ClassDef):
             yield from functions(node)
         elif not isinstance(node, ast.Import | ast.ImportFrom):
-            yield "<module>", node
+            yield getattr(node, "name", "<module>"), node
 
 
-def strings_in(node: ast.AST) -> set[str]:
-    """All strings of a piece of code."""
-    return {each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+def names_in(node, kinds=tuple(NAMES)):
+    """All that a piece of code names."""
+    return {getattr(each, NAMES[type(each)]) for each in ast.walk(node) if type(each) in kinds}
 
 
-def names_in(node: ast.AST) -> set[str]:
-    """All that a piece of code names: variables, attributes, imports, and strings, by which getattr would."""
-    fields = {ast.Name: "id", ast.Attribute: "attr", ast.alias: "name", ast.ImportFrom: "module"}
-    named = {getattr(each, fields[type(each)]) for each in ast.walk(node) if type(each) in fields}
-    return named | strings_in(node)
-
-
-def users(*names: str, by: Callable[[ast.AST], set[str]] = names_in) -> set[str]:
+def users(*names, kinds=tuple(NAMES)):
     """The functions in stages/ that name one of `names`, as `folder/module.py: function`."""
     return {
         f"{path.relative_to(STAGES).as_posix()}: {function}"
         for path in STAGES.rglob("*.py")
         for function, node in functions(ast.parse(path.read_text(encoding="utf-8")))
-        if by(node) & set(names)
+        if names_in(node, kinds) & set(names)
     }
 
 
-def test_the_test_images_have_one_reader_and_only_scoring_calls_it():
-    assert users("read_test") == {
-        "common/numpy_run.py: scoring_images_and_labels",
-        "common/torch_run.py: scoring_images_and_labels",
-        "common/torch_record.py: train_record",  # the labels, beside the predictions of the network as it is kept
-        "train_numpy.py: main",  # the same
-        "reporting/record.py: read_model",  # pictures of mistakes
+def test_one_function_reads_the_test_images_and_only_scoring_calls_it():
+    outside = {user for user in users("read_test") if user.startswith(("reporting/", "verdicts/"))}
+    assert len(outside) == 1  # for the report's pictures of errors
+    assert users("read_test") - outside == {
+        "train_numpy.py: test_arrays",
+        "train_numpy.py: main",  # the labels, to compare with the final network's predictions
+        "train_torch.py: test_tensors",
+        "train_torch.py: main",
     }
-    assert users("scoring_images_and_labels") == {
-        "common/numpy_run.py: train_run",
-        "common/torch_run.py: train_run",
-        "train_numpy.py: fit",
+    assert users("test_arrays") == {"train_numpy.py: train_run", "train_numpy.py: main"}
+    assert users("test_tensors") == {"train_torch.py: train_run"}
+    assert users("test_images", "test_labels", kinds=(ast.Constant,)) == {
+        "preprocess.py: main",
+        "training/prepared.py: <module>",
+        "training/prepared.py: read_test",
     }
 
 
-def test_nothing_else_names_the_arrays_of_the_test_images():
-    assert users("test_images", "test_labels", "test_images.npy", "test_labels.npy", by=strings_in) == {
-        "common/datasets.py: read_test",
-        "preprocess.py: write_prepared",
-    }
-    assert users("_read") == {
-        f"common/datasets.py: {name}" for name in ("read_split", "read_test", "read_normalisation", "read_class_names")
-    }
-    assert users("read_raw") == {"preprocess.py: main"}
-
-
-def test_what_fits_is_given_its_images_and_can_read_none():
-    """Neither the functions that fit nor the modules that they train by know a file or a reader."""
-    readers = {"read_split", "read_test", "read_normalisation", "images_and_labels", "scoring_images_and_labels"}
-    for module in ("numpy_run", "torch_run"):
-        tree = ast.parse((STAGES / f"common/{module}.py").read_text(encoding="utf-8"))
+def test_what_fits_a_network_is_given_its_images_and_reads_none():
+    for module in ("train_numpy.py", "train_torch.py"):
+        tree = ast.parse((STAGES / module).read_text(encoding="utf-8"))
         (fitting,) = (node for name, node in functions(tree) if name == "fit_network")
-        assert not names_in(fitting) & (readers | {"path", "Path"})
-    for path in (*STAGES.glob("*_net/*.py"), STAGES / "common/fitting.py"):
-        assert not names_in(ast.parse(path.read_text(encoding="utf-8"))) & (readers | {"stages.common.datasets"}), path
-
-
-# By what is chosen
-
-
-def test_a_study_is_summed_up_by_its_validation_figures(tmp_path):
-    path = write(tmp_path / "small.npz", arrays())
-    table = runs_table([train("numpy", path, lr=lr).run for lr in (0.05, 0.2)])
-    assert summary(table) == summary(with_other_test_figures(table))
-    assert list(summary(table)["x"]) == ["validation_accuracy", "std", "diverged"]
-
-
-def with_other_test_figures(runs: pd.DataFrame) -> pd.DataFrame:
-    """The same runs, of which the best on validation images would be the worst on the test images."""
-    return runs.assign(test_accuracy=1 - runs["final_accuracy"], test_loss=1 / (1 + runs["final_loss"].fillna(9)))
-
-
-def test_nothing_is_chosen_or_judged_by_the_test_figures_of_a_study_that_validates(
-    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """Of every such study, in the tables and verdicts of the report."""
-    folder = tmp_path / "project"
-    shutil.copytree(results, folder)
-    monkeypatch.chdir(folder)
-
-    def choices() -> dict[str, object]:
-        inputs = report.read_inputs()
-        half = {**inputs.numpy.results, **inputs.torch.results}
-        findings = report.read_findings(inputs)
-        return {
-            "best": {name: best_variant(result) for name, result in half.items() if result.split == "validation"},
-            "settings": selection_table(inputs.params, inputs.numpy.results).to_dict(),
-            "tried": tried_as(inputs.params, inputs.numpy.results),
-            "verdicts": claims.claim_table(findings.judgements).to_dict(),
-            "come back": reproduction_table(inputs.numpy, inputs.torch)["comes_back"].tolist(),
-        }
-
-    before, changed = choices(), 0
-    for path in Path("reports").glob("*/*/runs.csv"):
-        table = pd.read_csv(path, dtype={"variant": str})
-        if table["split"].iloc[0] == "validation":
-            with_other_test_figures(table).to_csv(path, index=False)
-            changed += 1
-    assert changed > 10
-    for what, choice in choices().items():
-        assert repr(choice) == repr(before[what]), what
-
-
-# By the images
-
-
-PREPARED = sorted(ROOT.glob("data/prepared/*.npz"))  # the real ones, where they are; test_preprocess has made-up ones
-
-
-@pytest.mark.parametrize("path", PREPARED, ids=lambda path: path.stem)
-def test_every_image_is_in_one_split_and_repeats_are_those_that_are_reported(path):
-    facts = json.loads((ROOT / f"reports/data/{path.stem}.json").read_text(encoding="utf-8"))
-    splits = {name: read_split(path, name) for name in ("training", "validation")} | {"test": read_test(path)}
-    assert facts["images"] == {name: len(split.images) for name, split in splits.items()}
-    # Which image went where: every image of the archive is in one of the two parts, and in no more than one.
-    with np.load(path) as content:
-        index, count = content["validation_index"], len(content["train_labels"])
-    inside = np.delete(np.arange(count), index)
-    assert sorted([*index.tolist(), *inside.tolist()]) == list(range(count))
-    # Pixel by pixel, by the bytes themselves.
-    pixels = {name: Counter(image.tobytes() for image in split.images) for name, split in splits.items()}
-    whole = Counter(image.tobytes() for image in read_split(path, "all_training").images)
-    assert pixels["training"] + pixels["validation"] == whole
-    repeats = {name: sum(counts.values()) - len(counts) for name, counts in pixels.items()}
-    assert facts["duplicates"] == {
-        "within": repeats,
-        **{
-            f"{one}_images_in_{other}": sum(count for image, count in pixels[one].items() if image in pixels[other])
-            for one, other in (("validation", "training"), ("test", "training"), ("test", "validation"))
-        },
-    }
+        assert not names_in(fitting) & READERS
+    for path in (*STAGES.glob("*_net/*.py"), STAGES / "training/fitting.py"):
+        assert not names_in(ast.parse(path.read_text(encoding="utf-8"))) & READERS, path

@@ -1,7 +1,7 @@
-"""Activations bend the line between two dense layers: without them, any stack of layers would be one matrix.
+"""Activations: without a nonlinear function between them, dense layers would multiply to a single matrix.
 
-Each is a pair: `forward` fills `a` with f(z), `backward` multiplies the error in place by f'(z), which is the chain
-rule for a function applied element by element. All arrays: (batch, units).
+Each is a pair: `forward` fills `a` with f(z), `backward` multiplies the error in place by f'(z), the chain rule for an
+elementwise function. All arrays: (batch, units).
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 from stages.numpy_net.buffers import Buffers
 from stages.numpy_net.choices import choose
 
-ZERO = np.zeros((), np.float32)  # compares faster than a Python number, which is converted at every call
+ZERO = np.zeros((), np.float32)  # faster than a Python number, which NumPy converts at every call
 LEAK = 0.01  # slope of leaky ReLU below zero (Maas et al. 2013)
 GELU_SCALE = np.sqrt(2 / np.pi)
 GELU_CUBIC = 0.044715
@@ -24,7 +24,7 @@ def relu(z: np.ndarray, a: np.ndarray) -> None:
 
 
 def relu_backward(z: np.ndarray, a: np.ndarray, error: np.ndarray, buffers: Buffers) -> None:
-    """f'(z) = 1 where z > 0, else 0: the sign of a, as a number of a's own type, which multiplies without a cast."""
+    """f'(z) = 1 where z > 0, else 0: the sign of a, in a's dtype, so that the product needs no cast."""
     error *= np.sign(a, out=buffers.get("slope", *z.shape))
 
 
@@ -39,7 +39,7 @@ def leaky_relu_backward(z: np.ndarray, a: np.ndarray, error: np.ndarray, buffers
 
 
 def sigmoid(z: np.ndarray, a: np.ndarray) -> None:
-    """f(z) = 1 / (1 + exp(-z)), written as (1 + tanh(z / 2)) / 2, which overflows for no z."""
+    """f(z) = 1 / (1 + exp(-z)), written as (1 + tanh(z / 2)) / 2, which never overflows."""
     np.multiply(z, 0.5, out=a)
     np.tanh(a, out=a)
     a += 1
@@ -90,7 +90,7 @@ def gelu_backward(z: np.ndarray, a: np.ndarray, error: np.ndarray, buffers: Buff
 
 
 def gelu_tanh(z: np.ndarray, t: np.ndarray) -> None:
-    """t = tanh(sqrt(2/π) (z + 0.044715 z³)): what GELU and its derivative share."""
+    """t = tanh(sqrt(2/π) (z + 0.044715 z³)): shared by GELU and its derivative."""
     np.multiply(z, z, out=t)
     t *= GELU_CUBIC * GELU_SCALE
     t += GELU_SCALE
@@ -99,7 +99,7 @@ def gelu_tanh(z: np.ndarray, t: np.ndarray) -> None:
 
 
 class Pair(NamedTuple):
-    """An activation and its part of the chain rule."""
+    """An activation and its backward pass."""
 
     forward: Callable[[np.ndarray, np.ndarray], None]
     backward: Callable[[np.ndarray, np.ndarray, np.ndarray, Buffers], None]
@@ -115,7 +115,7 @@ ACTIVATIONS = {
 
 
 class Activation:
-    """The layer a = f(z), element by element."""
+    """The layer a = f(z), elementwise."""
 
     def __init__(self, name: str, dtype: np.dtype | type) -> None:
         self.pair = choose("activation", name, ACTIVATIONS)

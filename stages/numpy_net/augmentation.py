@@ -1,7 +1,7 @@
-"""Random crops and flips: new views of the same garments, drawn afresh for every batch.
+"""Random crops and flips, drawn for every batch.
 
-A crop of the zero-padded image is a shift of the image; each combination of shift and flip is a fixed rearrangement of
-pixels, so a table of pixel numbers, one row a rearrangement, turns augmenting a batch into one look-up.
+A crop of the padded image is a shift of the image. Each combination of shift and flip is a fixed rearrangement of
+pixels, so a table of pixel indices, one row per rearrangement, augments a batch in one look-up.
 """
 
 import numpy as np
@@ -10,9 +10,9 @@ from stages.numpy_net.buffers import Buffers
 
 
 class Augmentation:
-    """Shifts of up to `shift` pixels each way, and left-right flips of every second image where `flip`.
+    """Shifts of up to `shift` pixels each way and, with `flip`, a left-right flip with probability 1/2.
 
-    `background`: what a black pixel is after scaling, one value a channel, (channels,).
+    `background`: the value of a black pixel after scaling, (channels,).
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Augmentation:
         self.buffers = Buffers(np.float32)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """(batch, pixels) -> other views of them (batch, pixels), in an array that the next call writes again."""
+        """(batch, pixels) -> augmented (batch, pixels), in an array that the next call overwrites."""
         batch, width = len(images), self.pixels + len(self.background)
         padded = self.buffers.get("padded", batch, width, images.dtype)
         padded[:, : self.pixels] = images
@@ -38,14 +38,14 @@ class Augmentation:
         kinds = self.generator.integers(len(self.table), size=batch)  # (batch,)
         sources = self.buffers.get("sources", batch, self.pixels, np.intp)
         self.table.take(kinds, axis=0, out=sources, mode="clip")
-        sources += np.arange(0, batch * width, width)[:, None]  # each image's first pixel among all
+        sources += np.arange(0, batch * width, width)[:, None]  # the index of each image's first pixel
         return padded.ravel().take(sources, out=self.buffers.get("views", *images.shape, images.dtype), mode="clip")
 
 
 def rearrangements(shape: tuple[int, int, int], shift: int, flip: bool) -> np.ndarray:
-    """Pixel numbers after each shift and flip: (kinds, pixels).
+    """Pixel indices after each shift and flip: (kinds, pixels).
 
-    The number height · width · channels + c stands for channel c's padding.
+    The index height · width · channels + c stands for channel c's padding.
     """
     height, width, channels = shape
     numbers = np.arange(height * width * channels).reshape(shape)

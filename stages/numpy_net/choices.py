@@ -1,4 +1,4 @@
-"""A wrong name is answered with the right ones."""
+"""Looking up a name; an unknown one is an error that lists the known ones."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -7,7 +7,7 @@ Choice = TypeVar("Choice")
 
 
 def choose(what: str, name: str, choices: Mapping[str, Choice]) -> Choice:
-    """Return `choices[name]`; raise a ValueError that lists the valid names of `what` for any other name."""
+    """Return `choices[name]`; for an unknown name raise a ValueError that lists the known ones."""
     if name not in choices:
         raise ValueError(f"unknown {what} {name!r}: choose from {', '.join(sorted(choices))}")
     return choices[name]

@@ -1,6 +1,6 @@
-"""Where the weights start: large enough that signals live, small enough that they don't explode.
+"""Initial weights: normal, with a variance that keeps the activations from vanishing or exploding.
 
-Each returns the standard deviation of the normal distribution that a layer's weights are drawn from.
+Each initialiser returns the standard deviation of a layer's weights.
 """
 
 import numpy as np
@@ -9,17 +9,17 @@ from stages.numpy_net.choices import choose
 
 
 def he(inputs: int, units: int) -> float:
-    """sqrt(2 / inputs): keeps the variance through ReLU layers (He et al. 2015, equation 10)."""
+    """sqrt(2 / inputs): preserves the variance through ReLU layers (He et al. 2015, equation 10)."""
     return np.sqrt(2 / inputs)
 
 
 def xavier(inputs: int, units: int) -> float:
-    """sqrt(2 / (inputs + units)): keeps it both ways through linear layers (Glorot & Bengio 2010, equation 12)."""
+    """sqrt(2 / (inputs + units)): a compromise for both directions (Glorot & Bengio 2010, equation 12)."""
     return np.sqrt(2 / (inputs + units))
 
 
 def normal(inputs: int, units: int) -> float:
-    """1: plain standard normal weights, as the report's authors first had them."""
+    """1: standard normal weights, the published report's first attempt."""
     return 1.0
 
 
@@ -31,7 +31,7 @@ def draw_weights(
 ) -> np.ndarray:
     """Draw one layer's weights: float64 (inputs, units).
 
-    The numbers are drawn unit by unit, as the published code draws them: from its legacy generator come its weights.
+    They are drawn unit by unit, as in the published code, whose legacy generator then gives its very weights.
     """
     scale = choose("initialiser", initialiser, INITIALISERS)(inputs, units)
     return (generator.standard_normal((units, inputs)) * scale).T

@@ -1,4 +1,4 @@
-"""Layers that learn (dense) and layers that disturb (dropout), forward beside backward."""
+"""Dense and dropout layers, forward beside backward."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from stages.numpy_net.buffers import Buffers
 class Dense:
     """z = x W + b.
 
-    `weights`: (inputs, units); `biases`: (units,), or None for a layer without. The gradients have the same shapes. All
-    four are views into the network's two flat vectors, so that an optimiser updates every layer in one stroke.
+    `weights`: (inputs, units); `biases`: (units,) or None. The gradients have the same shapes. All four are views into
+    the network's two flat vectors, so that an optimiser updates all layers at once.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Dense:
     def backward(self, error: np.ndarray, input_error: bool = True) -> np.ndarray | None:
         """Fill dL/dW = xᵀ error and dL/db = Σ error; return dL/dx = error Wᵀ: (batch, inputs).
 
-        The first layer's dL/dx is nobody's concern: `input_error=False` saves the product.
+        The first layer's dL/dx is not used: `input_error=False` saves the product.
         """
         np.dot(self.x.T, error, out=self.weight_gradient)  # (inputs, units)
         if self.bias_gradient is not None:
@@ -48,8 +48,8 @@ class Dense:
 class Dropout:
     """Training zeroes each unit with probability `rate` and scales the others by 1 / (1 - rate).
 
-    After Srivastava et al. 2014. The scaling keeps the expected input of the next layer, so that nothing need be done
-    when predicting.
+    After Srivastava et al. 2014, inverted: the scaling preserves the expected input of the next layer, so that
+    prediction needs no change.
     """
 
     def __init__(self, rate: float, generator: np.random.Generator, dtype: np.dtype | type) -> None:

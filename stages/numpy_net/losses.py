@@ -1,8 +1,8 @@
-"""Objectives: what the network is told to make small, and the error that it sends back.
+"""Objectives: the loss and its gradient with respect to the logits.
 
-`forward` returns one loss a sample, in an array that the next call writes again; `backward(scale)` returns dL/dlogits
-times `scale`. The caller's scale holds 1/batch for a mean, or 1 for a sum, and the learning rate where the optimiser
-lets it: one multiplication of a (batch, classes) array instead of one of every weight.
+`forward` returns one loss per sample, in an array that the next call overwrites; `backward(scale)` returns dL/dlogits
+times `scale`. The scale is 1/batch for a mean or 1 for a sum, times the learning rate where the optimiser allows it:
+one multiplication of a (batch, classes) array instead of one of every weight.
 """
 
 import numpy as np
@@ -12,10 +12,10 @@ from stages.numpy_net.choices import choose
 
 
 class CrossEntropy:
-    """Softmax and cross-entropy in one, which is both exact and simpler than either alone.
+    """Softmax and cross-entropy in one, which is exact and simpler than the two in turn.
 
     With z shifted by each sample's maximum, p = exp(z) / Σ exp(z), L = log Σ exp(z) - Σ y z, and dL/dz = p - y
-    (Bishop 2006, 4.3.4). No logarithm of a rounded-off probability is ever taken.
+    (Bishop 2006, 4.3.4). No logarithm of a rounded probability is taken.
     """
 
     def __init__(self, dtype: np.dtype | type) -> None:
@@ -45,11 +45,11 @@ class CrossEntropy:
 
 
 class Published:
-    """The objective of the published code, faults and all.
+    """The objective of the published code, bugs included.
 
     The softmax subtracts the largest logit of the whole batch, so that a sample far below it becomes 0/0. The error is
-    2 (p - y) / classes · p (1 - p): a squared error seen through the diagonal of the softmax Jacobian alone. The loss
-    it reports, -log(p_true + 1e-15), is not what that error descends.
+    2 (p - y) / classes · p (1 - p): the gradient of a squared error with only the diagonal of the softmax Jacobian. The
+    reported loss, -log(p_true + 1e-15), is not the one that this error minimises.
     """
 
     epsilon = 1e-15
@@ -89,7 +89,7 @@ OBJECTIVES = {"cross_entropy": CrossEntropy, "published": Published}
 
 
 def objective(name: str, dtype: np.dtype | type) -> CrossEntropy | Published:
-    """Return the objective called `name`; a wrong name is a ValueError that lists the right ones."""
+    """Return the objective called `name`; an unknown name is a ValueError that lists the known ones."""
     return choose("objective", name, OBJECTIVES)(dtype)
 
 

@@ -1,4 +1,4 @@
-"""The network: a chain of layers, and the chain rule that runs back along it."""
+"""The network: a sequence of layers, and backpropagation through it."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -11,9 +11,9 @@ from stages.numpy_net.layers import Dense, Dropout
 
 
 class Network:
-    """Dense layers with activations (and dropout) between them; the last one's outputs are the logits of a softmax.
+    """Dense layers with activations (and dropout) between them; the outputs are the logits of a softmax.
 
-    `architecture`: a list of `{input_nodes, activation}`. The first entry is the input (its activation means nothing),
+    `architecture`: a list of `{input_nodes, activation}`. The first entry is the input (its activation is ignored),
     the last the softmax output. All weights, then all biases, lie in one flat vector `parameters`, their gradients in
     `gradient`.
     """
@@ -68,22 +68,22 @@ class Network:
         return x
 
     def backward(self, error: np.ndarray) -> None:
-        """dL/dlogits (batch, classes) -> `self.gradient`, every layer's part filled in."""
+        """dL/dlogits (batch, classes) -> `self.gradient`, with every layer's part."""
         for layer in reversed(self.layers[1:]):
             error = layer.backward(error)
         self.layers[0].backward(error, input_error=False)
 
     @property
     def weights(self) -> np.ndarray:
-        """The part of `parameters` that is weights, not biases: what L2 regularisation shrinks."""
+        """The weights among `parameters`, without the biases: L2 regularisation applies to them."""
         return self.parameters[: self.weight_count]
 
     @property
     def weight_gradient(self) -> np.ndarray:
-        """The part of `gradient` that belongs to `weights`."""
+        """The gradient of `weights`."""
         return self.gradient[: self.weight_count]
 
     @property
     def dense(self) -> list[Dense]:
-        """The layers that learn, in order."""
+        """The dense layers, in order."""
         return [layer for layer in self.layers if isinstance(layer, Dense)]

@@ -1,7 +1,7 @@
-"""Optimisers: from a gradient to a step, for all the layers' parameters in one flat vector.
+"""Optimisers: from a gradient to a step, for all parameters in one flat vector.
 
-Every `step` works in place on `parameters` and may overwrite `gradient`; both (parameters,). State is one or two
-vectors of the same size. The update rules are those of PyTorch's optimisers of the same names, term by term.
+Every `step` works in place on `parameters` and may overwrite `gradient`; both (parameters,). Their state
+is one or two vectors of that size. The update rules are those of PyTorch's optimisers of the same names.
 """
 
 import numpy as np
@@ -87,8 +87,8 @@ class Rmsprop:
 class Adam:
     """m ← β₁ m + (1 - β₁) g, s ← β₂ s + (1 - β₂) g², θ ← θ - lr m̂ / (sqrt(ŝ) + ε) (Kingma & Ba 2015).
 
-    m̂ and ŝ are m and s divided by 1 - βᵗ, which undoes their start at zero. `weight_decay` shrinks θ itself by
-    lr · weight_decay before the step (AdamW: Loshchilov & Hutter 2019); Adam proper leaves it at zero.
+    m̂ and ŝ are m and s divided by 1 - βᵗ, which corrects their start at zero. `weight_decay` shrinks θ itself by
+    lr · weight_decay before the step (AdamW: Loshchilov & Hutter 2019); Adam ignores it.
     """
 
     folds_lr = False
@@ -117,7 +117,7 @@ class Adam:
             parameters *= 1 - lr * self.weight_decay
         moving_average(self.squares, np.multiply(gradient, gradient, out=self.scratch), self.beta2)
         moving_average(self.mean, gradient, self.beta1)
-        # Correcting two numbers instead of two vectors: sqrt(ŝ) + ε = (sqrt(s) + ε c) / c for c = sqrt(1 - β₂ᵗ).
+        # Corrects two numbers instead of two vectors: sqrt(ŝ) + ε = (sqrt(s) + ε c) / c for c = sqrt(1 - β₂ᵗ).
         correction = np.sqrt(1 - self.beta2**self.steps)
         step_size = lr * correction / (1 - self.beta1**self.steps)
         np.copyto(gradient, self.mean)
@@ -163,5 +163,5 @@ Optimiser = Sgd | Momentum | Adagrad | Rmsprop | Adam
 
 
 def optimiser(name: str, parameters: np.ndarray, **settings: float) -> Optimiser:
-    """Return the optimiser called `name` for these parameters; it takes from `settings` what concerns it."""
+    """Return the optimiser called `name`; it ignores settings that it does not have."""
     return choose("optimiser", name, OPTIMISERS)(parameters, **settings)

@@ -1,4 +1,4 @@
-"""Training: mini-batches and epochs. When to stop is for whoever takes the epochs to say."""
+"""Training: mini-batches and epochs. The caller decides when to stop."""
 
 from collections.abc import Callable, Iterator
 
@@ -30,20 +30,21 @@ def epochs(
     clip_value_at: float | None = None,
     augment: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Iterator[dict[str, float]]:
-    """Train `network` in place by mini-batch gradient descent, an epoch each time that a row is asked for.
+    """Train `network` in place by mini-batch gradient descent; yield a row after every epoch.
 
-    A row holds epoch (from 1), train_loss (of the images as they were met), loss and accuracy (of `evaluation`).
+    A row holds epoch (from 1), train_loss (the mean over the mini-batches' images, before each step), loss and accuracy
+    (on `evaluation`).
 
     `images`: (n, inputs) in the network's dtype; `targets`: (n, classes), summing to 1. `evaluation`: images and
     one-hot labels scored after every epoch. `learning_rates`: (epochs, steps), one for each mini-batch. `generator`
-    draws the order of the images, anew every epoch where `reshuffle`, else once. `mean=False` sums gradients over the
-    mini-batch instead of averaging them. `l2` adds l2/2 · Σ w² to the objective (not to the losses reported).
+    draws the order of the images: every epoch with `reshuffle`, else once. `mean=False` sums the gradient over the
+    mini-batch instead of averaging it. `l2` adds l2/2 · Σ w² to the objective (not to the reported losses).
     """
-    weights_sized = np.empty_like(network.weights) if l2 else None  # where L2's part of the gradient is made
+    weights_sized = np.empty_like(network.weights) if l2 else None  # L2's part of the gradient
 
     def step(x: np.ndarray, y: np.ndarray, lr: float) -> np.ndarray:
         """Forward, backward, update on one mini-batch (batch, inputs), (batch, classes); return its losses (batch,)."""
-        # The gradient comes out multiplied by this; so must be whatever is added to it or compared with it.
+        # The gradient is multiplied by this, and so must be all that is added to it or compared with it.
         scale = lr if optimiser.folds_lr else 1.0
         losses = loss.forward(network.forward(x, training=True), y)
         network.backward(loss.backward(scale / len(x) if mean else scale))
@@ -58,7 +59,7 @@ def epochs(
         return losses
 
     for epoch, rates in enumerate(learning_rates, start=1):
-        # Overflow is a result here, reported as such, not a warning. Between epochs the caller's own settings hold.
+        # Overflow is a result here, not a warning. Between epochs the caller's settings hold.
         with np.errstate(all="ignore"):
             if reshuffle or epoch == 1:
                 order = generator.permutation(len(images))
@@ -76,14 +77,14 @@ def one_epoch(
     batch_size: int,
     augment: Callable[[np.ndarray], np.ndarray] | None,
 ) -> float:
-    """Take a step for each mini-batch of `order`; return the mean loss of the images as they were met."""
+    """Take a step for each mini-batch of `order`; return the mean loss of the images, each before its step."""
     x_batch = np.empty((batch_size, images.shape[1]), images.dtype)
     y_batch = np.empty((batch_size, targets.shape[1]), images.dtype)
     losses = np.empty(len(images))
     # Python's floats, unlike NumPy's, leave float32 arrays in float32.
     for start, lr in zip(range(0, len(images), batch_size), learning_rates.tolist(), strict=True):
         chosen = order[start : start + batch_size]
-        # "clip" spares take a bounds check that would make it buffer its output; a permutation is within bounds.
+        # "clip" avoids a bounds check that would buffer the output; a permutation is within bounds.
         x = images.take(chosen, axis=0, out=x_batch[: len(chosen)], mode="clip")  # (batch, inputs)
         y = targets.take(chosen, axis=0, out=y_batch[: len(chosen)], mode="clip")  # (batch, classes)
         losses[start : start + batch_size] = step(x if augment is None else augment(x), y, lr)

@@ -1,4 +1,8 @@
-"""A small residual network: what the report left for later."""
+"""A small residual network after airbench94 (Keller Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU").
+
+From there: the 2x2 stem of 24 filters, pooling before normalisation, GELU, scaled logits, and logits averaged over an
+image and its mirror image (in `prediction`).
+"""
 
 from collections.abc import Sequence
 
@@ -9,10 +13,10 @@ from stages.torch_net.layers import ACTIVATIONS, draw_weights
 
 
 class Block(nn.Module):
-    """A convolution and a pooling that halve the image, and a residual convolution on what is left.
+    """A convolution and a pooling that halve the image, then a residual convolution.
 
-    (batch, before, height, width) -> (batch, after, height / 2, width / 2). Pooling comes before normalisation and
-    activation, which have a quarter to do then.
+    (batch, before, height, width) -> (batch, after, height / 2, width / 2). Pooling before normalisation and
+    activation leaves them a quarter of the work.
     """
 
     def __init__(self, before: int, after: int, activation: str) -> None:
@@ -25,16 +29,16 @@ class Block(nn.Module):
         self.activation = ACTIVATIONS[activation]()
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
+        """(batch, before, height, width) -> (batch, after, height / 2, width / 2)."""
         x = self.activation(self.norm(self.pool(self.down(x))))
         return x + self.activation(self.same_norm(self.same(x)))
 
 
 class CNN(nn.Module):
-    """A stem of 2x2 filters, blocks that halve the image, the maximum over what is left, a linear layer.
+    """A stem of 2x2 filters, blocks that halve the image, global max pooling, a linear layer.
 
-    `stem`: filters of the first layer; `widths`: channels of each block; `logit_scale` multiplies the outputs, which
-    keeps the last layer's steps small.
+    `stem`: filters of the first layer; `widths`: channels of each block; `logit_scale` multiplies the logits, which
+    slows the last layer's learning.
     """
 
     def __init__(
@@ -61,6 +65,6 @@ class CNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (batch, height, width, channels) -> logits (batch, outputs)."""
-        x = self.activation(self.stem(images.permute(0, 3, 1, 2)))  # channels last in memory, as they came
+        x = self.activation(self.stem(images.permute(0, 3, 1, 2)))  # stays channels last in memory
         x = self.blocks(x).amax(dim=(2, 3))  # (batch, widths[-1])
         return self.output(x) * self.logit_scale

@@ -1,4 +1,4 @@
-"""Where to compute, and how precisely."""
+"""Devices, what they support, and deterministic computation."""
 
 import os
 from collections.abc import Callable
@@ -7,12 +7,12 @@ import torch
 
 
 def cuda() -> torch.device | None:
-    """NVIDIA's GPU, where there is one."""
+    """An NVIDIA GPU, if there is one."""
     return torch.device("cuda") if torch.cuda.is_available() else None
 
 
 def mps() -> torch.device | None:
-    """Apple's GPU, where there is one."""
+    """An Apple GPU, if there is one."""
     return torch.device("mps") if torch.backends.mps.is_available() else None
 
 
@@ -39,9 +39,9 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def make_deterministic() -> None:
-    """The same inputs give the same bytes: no algorithm that sums in the order in which threads finish."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
-    # The same switch as use_deterministic_algorithms, which would import the compiler: seconds in every process.
+    """The same inputs give the same bytes: no algorithm may depend on the order in which threads finish."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS
+    # As use_deterministic_algorithms, which also imports the compiler: seconds in every process.
     torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
     torch.backends.cudnn.benchmark = False

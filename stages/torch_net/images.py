@@ -1,7 +1,6 @@
-"""From bytes to batches: images are normalised once, lie in the device's memory, and are augmented by the batch.
+"""Normalisation and augmentation. Images are normalised once, stay in the device's memory, and need no data loader.
 
-No image is touched by Python on its own, and no loader processes are needed: a crop and a flip are one look-up of
-pixels for the whole batch.
+A crop and a flip are one look-up of pixels for the whole batch.
 """
 
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ class Normalisation:
         return images * (1 / (255 * self.std)) - self.mean / self.std
 
     def whole(self, images: Tensor, dtype: torch.dtype) -> Tensor:
-        """The same for a whole split, kept in `dtype`; a piece at a time, so that no second copy of it is made."""
+        """The same for a whole split, as `dtype`; piece by piece, so that memory holds no second copy."""
         ready = torch.empty(images.shape, dtype=dtype, device=images.device)
         for piece, target in zip(images.split(PIECE), ready.split(PIECE), strict=True):
             target.copy_(self(piece))
@@ -32,10 +31,10 @@ class Normalisation:
 
 
 class Augmentation:
-    """Crops of reflected images, i.e. shifts of up to `shift` pixels each way, left-right flips, and cutout.
+    """Crops of reflected images (shifts of up to `shift` pixels each way), left-right flips, and cutout.
 
-    `cutout`: the side in pixels of a square that is blanked (DeVries & Taylor 2017), with its centre anywhere. All
-    draws come from `generator`, on the device of the images.
+    With `flip`, each image is flipped with probability 1/2. `cutout`: the side in pixels of a square that is set to the
+    mean (DeVries & Taylor 2017), its centre anywhere. All draws come from `generator`, on the images' device.
     """
 
     def __init__(self, shift: int, flip: bool, cutout: int, generator: torch.Generator) -> None:
@@ -63,7 +62,7 @@ class Augmentation:
         if self.shift:
             rows = rows + self.draw(2 * self.shift + 1, batch)
             columns = columns + self.draw(2 * self.shift + 1, batch)
-        first = chosen[:, None, None] * (tall * wide)  # each image's first pixel among all
+        first = chosen[:, None, None] * (tall * wide)  # the index of each image's first pixel
         pixels = first + rows[:, :, None] * wide + columns[:, None, :]  # (batch, height, width)
         return padded.reshape(-1, channels)[pixels]
 
@@ -81,6 +80,6 @@ class Augmentation:
         return images.masked_fill(square[..., None], 0)
 
     def draw(self, high: int, batch: int) -> Tensor:
-        """Whole numbers below `high`, one an image: (batch, 1)."""
+        """Integers below `high`, one per image: (batch, 1)."""
         device = self.generator.device
         return torch.randint(high, (batch, 1), generator=self.generator, device=device)

@@ -1,4 +1,4 @@
-"""Layers whose random numbers come from a generator that is passed in: PyTorch's own draw from a global one."""
+"""Layers and initial weights that draw from the caller's generator; PyTorch's own use a global one."""
 
 import math
 
@@ -34,9 +34,10 @@ class Dropout(nn.Module):
 
 @torch.no_grad()
 def draw_weights(model: nn.Module, generator: torch.Generator) -> None:
-    """Draw all weights and biases of linear and convolutional layers anew, as PyTorch does by default.
+    """Draw all weights and biases of linear and convolutional layers, from PyTorch's default distribution.
 
-    Both are uniform within ±1 / sqrt(fan-in); for weights that is Kaiming's rule (He et al. 2015) with a = sqrt(5).
+    Both are uniform within ±1 / sqrt(fan-in); for weights that is Kaiming initialisation (He et al. 2015) with
+    a = sqrt(5).
     """
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):

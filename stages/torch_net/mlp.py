@@ -1,4 +1,4 @@
-"""The multi-layer perceptron of the published report, and what can be added to it."""
+"""The multi-layer perceptron of the published report, with optional dropout and batch normalisation."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,11 +10,11 @@ from stages.torch_net.layers import ACTIVATIONS, Dropout, draw_weights
 
 
 class MLP(nn.Module):
-    """Linear layers with an activation after each but the last, whose outputs are the logits of a softmax.
+    """Linear layers with an activation after each but the last; the outputs are the logits of a softmax.
 
-    `hidden`: units of each hidden layer. `dropout` acts on the last hidden layer (where the report has it) or, with
+    `hidden`: units of each hidden layer. `dropout` acts on the last hidden layer (as in the report) or, with
     `dropout_everywhere`, on all. With `batch_norm`, each hidden layer is normalised before its activation (Ioffe &
-    Szegedy 2015) and has no bias of its own.
+    Szegedy 2015) and has no bias.
     """
 
     def __init__(

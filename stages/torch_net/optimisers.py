@@ -1,11 +1,11 @@
-"""Optimisers by name: PyTorch's, with the settings that this study varies."""
+"""PyTorch's optimisers by name, with the settings that the study varies."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
 
 from torch import nn, optim
 
-# `fused`, where PyTorch has it, is one pass over the memory instead of several.
+# `fused`: one pass over the memory instead of several.
 OPTIMISERS: dict[str, Callable[..., optim.Optimizer]] = {
     "sgd": partial(optim.SGD, fused=True),
     "momentum": partial(optim.SGD, fused=True),
@@ -21,10 +21,10 @@ WITH_MOMENTUM = ("sgd", "momentum", "nesterov")
 def optimiser(
     name: str, parameters: Iterable[nn.Parameter], *, momentum: float = 0.0, weight_decay: float = 0.0
 ) -> optim.Optimizer:
-    """Make the named optimiser; its learning rate is set at every step.
+    """Return the named optimiser; its learning rate is set at every step.
 
-    `weight_decay` adds weight_decay · w to the gradient, and for adamw shrinks weights apart from it (Loshchilov &
-    Hutter 2019). `momentum` is for sgd, momentum and nesterov, and means nothing to the others.
+    `weight_decay` adds weight_decay · w to the gradient; adamw's is decoupled from it (Loshchilov & Hutter 2019).
+    `momentum` is for sgd, momentum and nesterov; the others ignore it.
     """
     settings = {"momentum": momentum} if name in WITH_MOMENTUM else {}
     return OPTIMISERS[name](parameters, lr=0.0, weight_decay=weight_decay, **settings)

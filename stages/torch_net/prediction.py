@@ -1,4 +1,4 @@
-"""What a trained network says of images: logits, averaged over an image and its mirror image where asked for."""
+"""Prediction and scoring; logits may be averaged over an image and its mirror image."""
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ def predict(
 
 @torch.no_grad()
 def predict_normalised(model: nn.Module, images: Tensor, *, flip: bool = False, bfloat16: bool = False) -> Tensor:
-    """The same for images that are normalised already."""
+    """The same for normalised images."""
     model.eval()
     logits = []
     for x in images.split(BATCH):  # (batch, height, width, channels)
@@ -32,7 +32,7 @@ def predict_normalised(model: nn.Module, images: Tensor, *, flip: bool = False, 
 
 
 def compute_type(bfloat16: bool) -> torch.dtype:
-    """What images are kept in: what the first layer would make of them at every step."""
+    """The dtype in which images are stored: the one that the first layer computes in."""
     return torch.bfloat16 if bfloat16 else torch.float32
 
 

@@ -14,7 +14,7 @@ from stages.torch_net.prediction import compute_type, predict_normalised, score
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training with an optimiser of its own, made anew: nothing of the phase before is remembered.
+    """A part of the training with a new optimiser, which has no state from the phase before.
 
     `learning_rates`: for each epoch, the rate of each step.
     """
@@ -43,8 +43,8 @@ def epochs(
     """Train `model` in place; yield a row after every epoch: epoch, train_loss, loss, accuracy.
 
     `images`: uint8 (n, height, width, channels); `labels`: class numbers (n,). `evaluation`: images and labels scored
-    after every epoch, with `flip` as their mirror images too. `generator` draws the order of the images, anew every
-    epoch. All tensors and generators are on one device.
+    after every epoch, with `flip` averaged over mirror images. `generator` draws the order of the images every epoch.
+    All tensors and generators are on one device.
     """
     padded = normalise.whole(augment.pad(images), compute_type(bfloat16))
     scored, truth = normalise.whole(evaluation[0], compute_type(bfloat16)), evaluation[1]
@@ -68,7 +68,7 @@ def epochs(
 
 
 def take_step(step: optim.Optimizer, loss: Tensor, rate: float) -> None:
-    """One update of the weights, downhill from `loss`."""
+    """One update of the weights by the gradient of `loss`."""
     for group in step.param_groups:
         group["lr"] = rate
     step.zero_grad(set_to_none=True)
