@@ -1,76 +1,394 @@
-"""How fast everything is, beside what others take for the same and beside what the machine can do at most.
+"""How fast the networks and the pipeline are, compared with other implementations and with the limit of the machine.
 
-    python -m tools.bench          (or: make bench; some four minutes on two cores)
-    python -m tools.bench --quick  (a look at whether it works: noise, one repeat, no processes of its own)
+    python -m tools.bench            (make bench: about four minutes on two idle cores)
+    python -m tools.bench --quick    (single steps and no processes: only to see whether it works)
 
-Contestants take turns within every repeat, so that a busy machine slows all; ratios are taken within a repeat, and come
-with their spread. Writes benchmark.json, which git ignores: times belong to a machine, not to the study.
+Implementations take turns in every repeat, so that a busy machine slows all of them; numbers are medians. The limit is
+the time that the matrix products alone would take, at the rate of large products measured in the same turns. Images are
+random, of the shapes of the data sets: speed does not depend on what they show.
 """
 
 import argparse
-import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tools.benchmark import data, epochs, limits, machine, printing, sections
-from tools.benchmark.convolution import measure_cnn
-from tools.benchmark.plan import CIFAR, FULL, QUICK, Plan
+import numpy as np
+import pandas as pd
+import torch
+from dvc.utils.serialize import modify_yaml
+from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_limits
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
 
-RESULT = Path("benchmark.json")
+from stages import numpy_net
+from stages.numpy_net.losses import objective
+from stages.numpy_net.optimisers import optimiser
+from stages.params import load_params
+from stages.torch_net import optimisers as torch_optimisers
+from stages.torch_net import training as torch_training
+from stages.torch_net.cnn import CNN
+from stages.torch_net.devices import has_bfloat16, make_deterministic
+from stages.torch_net.images import Augmentation, Normalisation
+from stages.torch_net.mlp import MLP
+from stages.training.prepared import scale
+from tests.published_code import published_training
+
+FASHION_MNIST, CIFAR10 = (50_000, 28, 28, 1), (45_000, 32, 32, 3)  # shapes of the training splits
+SHALLOW, DEEP, CIFAR_MLP = (784, 64, 10), (784, 512, 256, 128, 64, 10), (3072, 256, 128, 10)
+# Units, batch size, how many steps of an epoch are timed; the time is scaled to the epoch.
+ROWS = [
+    *((SHALLOW, 1, 1000), (SHALLOW, 8, 1000), (SHALLOW, 128, 391), (SHALLOW, 1024, 49)),
+    *((DEEP, 1, 150), (DEEP, 8, 200), (DEEP, 128, 40), (DEEP, 1024, 12)),
+    (CIFAR_MLP, 128, 60),
+]
+LR = 0.001
+CORES = os.cpu_count() or 1
+BFLOAT16 = has_bfloat16(torch.device("cpu"))
+STAGES = ("download", "preprocess", "train_numpy", "tune", "train_torch", "ablations", "report")
+SWEEP = "regularisation"
 
 
-def show(text: str) -> None:
-    """Print a table and an empty line."""
-    print(f"{text}\n", flush=True)
+class Data:
+    """Random `images`, uint8 (n, height, width, channels), and `one_hot` labels, float32 (n, 10)."""
+
+    def __init__(self, images: int, *shape: int) -> None:
+        rng = np.random.default_rng(0)
+        self.images = rng.integers(256, size=(images, *shape), dtype=np.uint8)
+        self.one_hot = np.eye(10, dtype=np.float32)[rng.integers(10, size=images)]
+
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """Float32 (n, inputs) in [0, 1]."""
+        return scale(self.images)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Class numbers int64 (n,)."""
+        return self.one_hot.argmax(axis=1)
+
+    def steps(self, batch_size: int) -> int:
+        """Mini-batches of an epoch."""
+        return -(-len(self.images) // batch_size)
 
 
-def measure(plan: Plan, with_dvc: bool) -> dict[str, Any]:
-    """Measure everything, showing each table as soon as it is there."""
+def seconds(work: Callable[[], Any]) -> float:
+    """Wall seconds of a call."""
     start = time.perf_counter()
-    columns, others = epochs.left_out(), {}
-    result: dict[str, Any] = {"about": machine.about(), "notes": sections.notes(plan)}
-    show("\n".join([printing.machine_lines(result["about"]), *result["notes"]]))
-    result["limits"] = limits.measure_limits(plan.product_side, plan.products, plan.repeats, plan.cell_seconds)
-    show(printing.limits_table(result["limits"]))
-    result["epochs"] = sections.epochs_section(plan)
-    show(printing.epochs_tables(result["epochs"], columns))
-    result["published"] = sections.published_section(plan)
-    show(printing.published_table(result["published"]))
-    result["cnn"] = measure_cnn(data.load(CIFAR, "training", plan.noise), plan)
-    show(printing.cnn_table(result["cnn"]))
-    result["memory_mib"] = sections.memory_section(plan, columns, others)
-    show(printing.memory_table(result["memory_mib"]))
-    result["startup_seconds"] = sections.startup_section(plan, others)
-    show(printing.startup_table(result["startup_seconds"]))
-    result["pipeline"] = sections.pipeline_section(plan, with_dvc, others)
-    show(printing.pipeline_table(result["pipeline"]))
-    result["study"] = sections.study_section(plan, others)
-    show(printing.study_table(result["study"]))
-    if others:
-        show("\n".join(printing.left_out_lines(others)))
-    return {**result, "left_out": {**columns, **others}, "seconds": round(time.perf_counter() - start, 1)}
+    work()
+    return time.perf_counter() - start
 
 
-def write(result: dict[str, Any], path: Path) -> None:
-    """Write strict JSON: no NaN, no infinity."""
-    path.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+def take_turns(timers: Mapping[str, tuple[Callable[[], float], int]], repeats: int) -> pd.DataFrame:
+    """What each timer returns on its number of threads, a row a repeat; three repeats if they take seven seconds."""
+    rows, start = [], time.perf_counter()
+    while len(rows) < repeats and (len(rows) < 3 or time.perf_counter() - start < 7):
+        rows.append({})
+        for name, (timer, threads) in timers.items():
+            with threadpool_limits(threads):
+                torch.set_num_threads(threads)
+                rows[-1][name] = timer()
+    return pd.DataFrame(rows)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print tables, write a JSON file."""
+# The limit
+
+
+def training_flops(sizes: Sequence[int], images: int) -> int:
+    """Operations of the matrix products of an epoch: forward, gradients of weights, errors of hidden layers.
+
+    (n, inputs) times (inputs, units) takes 2 · n · inputs · units.
+    """
+    weights = [inputs * units for inputs, units in pairwise(sizes)]
+    return 2 * images * (2 * sum(weights) + sum(weights[1:]))
+
+
+def product_rate(convert: Callable[[np.ndarray], Any], side: int) -> float:
+    """Operations a second in the fastest of six products of square matrices."""
+    factor = convert(np.random.default_rng(0).random((side, side), dtype=np.float32))
+    return 2 * side**3 / min(seconds(lambda: factor @ factor) for _ in range(6))
+
+
+PRODUCTS = {
+    "NumPy float32": np.asarray,
+    "NumPy float64": lambda factor: factor.astype(np.float64),
+    "PyTorch float32": torch.from_numpy,
+    "PyTorch bfloat16": lambda factor: torch.from_numpy(factor).bfloat16(),
+}
+
+
+# Implementations of a perceptron: seconds of training once on the data
+
+
+def numpy_epoch(data: Data, sizes: Sequence[int], batch_size: int) -> float:
+    """The network from scratch, `stages.numpy_net`."""
+    layers = [{"input_nodes": size, "activation": "relu"} for size in sizes]
+    network = numpy_net.Network(
+        [*layers[:-1], {**layers[-1], "activation": "softmax"}], generator=np.random.default_rng(0)
+    )
+    epochs = numpy_net.epochs(
+        network,
+        objective("cross_entropy", np.float32),
+        optimiser("sgd", network.parameters),
+        data.pixels,
+        data.one_hot,
+        evaluation=(data.pixels[:1], data.one_hot[:1]),
+        learning_rates=np.full((1, data.steps(batch_size)), LR),
+        batch_size=batch_size,
+        generator=np.random.default_rng(1),
+    )
+    return seconds(lambda: next(epochs))
+
+
+def published_epoch(data: Data, sizes: Sequence[int], batch_size: int) -> float:
+    """The published code, in float64."""
+    x, y = data.pixels, data.one_hot
+    work = partial(published_training, x, y, x[:1], y[:1], sizes, "relu", LR, batch_size, epochs=1)
+    return seconds(work)
+
+
+def torch_epoch(data: Data, sizes: Sequence[int], batch_size: int, bfloat16: bool = False) -> float:
+    """The perceptron of `stages.torch_net`."""
+    model = MLP(sizes[0], sizes[1:-1], sizes[-1], generator=torch.Generator())
+    return second_epoch(model, data, batch_size, Augmentation(0, False, 0, torch.Generator()), bfloat16=bfloat16)
+
+
+def second_epoch(
+    model: nn.Module,
+    data: Data,
+    batch_size: int,
+    augment: Augmentation,
+    optimisation: Sequence[Any] = ("sgd", 0.0, 0.0),
+    **settings: Any,
+) -> float:
+    """The second of two epochs of `stages.torch_net`: before the first, all images are normalised and padded.
+
+    `optimisation`: optimiser, momentum, weight decay.
+    """
+    images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+    name, momentum, weight_decay = optimisation
+    half = torch.full(images.shape[-1:], 0.5)
+    epochs = torch_training.epochs(
+        model,
+        images,
+        labels,
+        evaluation=(images[:1], labels[:1]),
+        phases=[torch_training.Phase(name, [[LR] * data.steps(batch_size)] * 2, momentum, weight_decay)],
+        batch_size=batch_size,
+        normalise=Normalisation(half, half),
+        augment=augment,
+        generator=torch.Generator(),
+        **settings,
+    )
+    make_deterministic()
+    next(epochs)
+    taken = seconds(lambda: next(epochs))
+    torch.set_deterministic_debug_mode("default")  # the other implementations do not pay for it
+    return taken
+
+
+def tutorial_epoch(data: Data, sizes: Sequence[int], batch_size: int) -> float:
+    """PyTorch as its tutorials write it, with a data loader."""
+    dataset = TensorDataset(torch.from_numpy(data.pixels), torch.from_numpy(data.labels))
+    loader = DataLoader(dataset, batch_size=batch_size, shuffle=True)
+    layers = [layer for inputs, units in pairwise(sizes) for layer in (nn.Linear(inputs, units), nn.ReLU())]
+    model = nn.Sequential(*layers[:-1])
+    loss_function = nn.CrossEntropyLoss()
+    sgd = torch.optim.SGD(model.parameters(), lr=LR)
+
+    def train() -> None:
+        for images, labels in loader:
+            loss = loss_function(model(images), labels)
+            sgd.zero_grad()
+            loss.backward()
+            sgd.step()
+
+    return seconds(train)
+
+
+def scikit_epoch(data: Data, sizes: Sequence[int], batch_size: int) -> float:
+    """scikit-learn's MLPClassifier with plain gradient descent."""
+    settings = {"solver": "sgd", "alpha": 0.0, "momentum": 0.0, "learning_rate_init": LR, "batch_size": batch_size}
+    model = MLPClassifier(sizes[1:-1], random_state=0, **settings)
+    model.partial_fit(data.pixels[:batch_size], data.labels[:batch_size], classes=np.arange(sizes[-1]))  # draws weights
+    return seconds(lambda: model.partial_fit(data.pixels, data.labels))
+
+
+# Name: function, threads, the product whose rate is its limit
+IMPLEMENTATIONS = {
+    "NumPy": (numpy_epoch, 1, "NumPy float32"),
+    "NumPy, 2 threads": (numpy_epoch, 2, None),
+    "torch_net": (torch_epoch, 1, "PyTorch float32"),
+    "torch_net, bfloat16": (partial(torch_epoch, bfloat16=True), 1, "PyTorch bfloat16"),
+    "PyTorch, tutorial": (tutorial_epoch, 1, None),
+    "scikit-learn": (scikit_epoch, 1, None),
+    f"published, {CORES} threads": (published_epoch, CORES, None),
+}
+if not BFLOAT16:
+    del IMPLEMENTATIONS["torch_net, bfloat16"], PRODUCTS["PyTorch bfloat16"]
+
+
+# The convolutional network
+
+
+def cnn_epochs(batches: int, batch_size: int) -> dict[str, Callable[[], float]]:
+    """Seconds of training the final network of CIFAR-10 on so many batches: as in the study, and a bare loop."""
+    data, settings = Data(batches * batch_size, *CIFAR10[1:]), load_params().train_torch["cnn_cifar10"].training
+    optimisation = (settings.optimiser, settings.momentum, settings.weight_decay)
+    smoothing, bfloat16 = {"label_smoothing": settings.label_smoothing}, BFLOAT16 and settings.precision == "bfloat16"
+
+    def model() -> CNN:
+        output = {"activation": settings.activation, "logit_scale": settings.logit_scale}
+        return CNN(3, settings.stem, settings.widths, 10, generator=torch.Generator(), **output)
+
+    def real() -> float:
+        augment = Augmentation(settings.shift, settings.flip, settings.cutout, torch.Generator())
+        return second_epoch(model(), data, batch_size, augment, optimisation, bfloat16=bfloat16, **smoothing)
+
+    def bare() -> float:
+        network, (name, momentum, weight_decay) = model(), optimisation
+        x, y = torch.from_numpy(data.images[:batch_size]) / 255, torch.from_numpy(data.labels[:batch_size])
+        step = torch_optimisers.optimiser(name, network.parameters(), momentum=momentum, weight_decay=weight_decay)
+
+        def train(steps: int) -> None:
+            for _ in range(steps):
+                with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                    logits = network(x)
+                torch_training.take_step(step, cross_entropy(logits.float(), y, **smoothing), LR)
+
+        train(1)
+        return seconds(lambda: train(batches))
+
+    return {"training": real, "bare loop": bare}
+
+
+# Tables
+
+
+def show(title: str, table: pd.DataFrame) -> None:
+    """Print a Markdown table."""
+    print(f"\n{title}\n\n{table.to_markdown(disable_numparse=True)}", flush=True)
+
+
+def number(values: Any) -> str:
+    """The median with three digits."""
+    median = float(np.median(values))
+    return f"{median:,.0f}" if median >= 100 else f"{median:.3g}"
+
+
+def networks(quick: bool) -> None:
+    """Tables of the limit, of the perceptrons and of the convolutional network."""
+    side, repeats = (64, 1) if quick else (1024, 5)
+    table = pd.DataFrame()
+    for threads in (1, 2):
+        timers = {name: (partial(product_rate, convert, side), threads) for name, convert in PRODUCTS.items()}
+        table[f"{threads} threads"] = (take_turns(timers, repeats) / 1e9).agg(number)
+    show(f"GFLOP/s in products of square matrices of {side} rows", table)
+
+    rows = {}
+    for sizes, batch_size, steps in ROWS:
+        images, *shape = FASHION_MNIST if sizes[0] == 784 else CIFAR10
+        data, few = Data(batch_size * (1 if quick else steps), *shape), Data(8, *shape)
+        timers = {name: (partial(product_rate, PRODUCTS[name], side), 1) for name in PRODUCTS}
+        for name, (epoch, threads, _) in IMPLEMENTATIONS.items():
+            epoch(few, sizes, 8)  # what libraries set up at their first call is not timed
+            timers[name] = (partial(epoch, data, sizes, batch_size), threads)
+        taken = take_turns(timers, repeats)
+        row = rows[f"{'-'.join(map(str, sizes))}, {batch_size}"] = {}
+        for name, (*_, limit) in IMPLEMENTATIONS.items():
+            row[name] = number(taken[name] * images / len(data.images))
+            if limit:
+                share = training_flops(sizes, len(data.images)) / taken[limit] / taken[name]
+                row[name] += f" ({np.median(share):.0%})"
+    show("Seconds an epoch (share of the limit), by network and batch size; float32, one thread", pd.DataFrame(rows).T)
+
+    batch_size = 8 if quick else load_params().train_torch["cnn_cifar10"].training.batch_size
+    timers = {name: (timer, CORES) for name, timer in cnn_epochs(2, batch_size).items()}
+    rates = 2 * batch_size / take_turns(timers, repeats)
+    rates["share"] = rates["training"] / rates["bare loop"]
+    show(f"Images a second, CNN, batch size {batch_size}, {CORES} threads", rates.agg(number).to_frame().T)
+
+
+# Processes of their own
+
+
+def run(*command: str, folder: str = ".", **environment: str) -> str:
+    """The output of `python COMMAND`; ends the benchmark with its last line if it fails."""
+    known = {**os.environ, "PYTHONPATH": str(Path.cwd()), **environment}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=folder, env=known, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"error: python {' '.join(command)}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
+    return done.stdout
+
+
+MEMORY = {
+    "NumPy 784-512-256-128-64-10": lambda: numpy_epoch(Data(*FASHION_MNIST), DEEP, 128),
+    "PyTorch, tutorial, the same": lambda: tutorial_epoch(Data(*FASHION_MNIST), DEEP, 128),
+    "scikit-learn, the same": lambda: scikit_epoch(Data(*FASHION_MNIST), DEEP, 128),
+    "torch_net 3072-256-128-10": lambda: torch_epoch(Data(*CIFAR10), CIFAR_MLP, 128),
+    "CNN, 256 images": lambda: cnn_epochs(2, 128)["training"](),
+}
+
+
+def memory_mib(field: str) -> int:
+    """From Linux's /proc/self/status: VmRSS, the memory in use, or VmHWM, the most that was."""
+    return int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024
+
+
+def sweep_seconds(jobs: int) -> float:
+    """The eleven variants of a sweep, one epoch each, in a folder of their own: no run is in the run cache there."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "data").mkdir()
+        Path(folder, "data/prepared").symlink_to(Path("data/prepared").resolve())
+        params = Path(shutil.copy("params.yaml", folder))
+        with modify_yaml(params) as settings:
+            settings["tune"][SWEEP]["seeds"] = [1]
+            settings["tune"][SWEEP]["settings"]["epochs"] = 1
+        return seconds(lambda: run("-m", "stages.tune", SWEEP, folder=folder, STUDY_JOBS=str(jobs)))
+
+
+def processes() -> None:
+    """Tables of memory, start-up and the pipeline."""
+    if Path("/proc/self/status").exists():
+        peaks = {name: run("-m", "tools.bench", "--memory", name, OMP_NUM_THREADS="1") for name in MEMORY}
+        show("MiB that training takes at most, without Python and its imports", pd.Series(peaks, name="MiB").to_frame())
+    taken = {f"imports of {name}": seconds(lambda name=name: run("-c", f"import stages.{name}")) for name in STAGES}
+    if Path("data/prepared/fashion_mnist.npz").exists():
+        taken |= {f"a sweep, {jobs} jobs": sweep_seconds(jobs) for jobs in (1, 2)}
+        if "Running stage" not in run("-m", "dvc", "repro", "--dry"):
+            taken["dvc repro, nothing to do"] = seconds(lambda: run("-m", "dvc", "repro"))
+    show("Seconds of processes, measured once", pd.Series(taken, name="seconds").map(number).to_frame())
+
+
+def main() -> None:
+    """Print tables."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="only see whether it works: a few seconds")
-    parser.add_argument("--no-dvc", action="store_true", help="leave dvc alone, for instance while it is running")
-    parser.add_argument("--output", type=Path, default=RESULT, help=f"where to write ({RESULT})")
-    options = parser.parse_args(arguments)
-    # A network that diverges overflows, which is no matter of speed.
-    warnings.filterwarnings("ignore", category=RuntimeWarning)
-    result = measure(QUICK if options.quick else FULL, with_dvc=not options.no_dvc)
-    write(result, options.output)
-    print(f"{result['seconds']:.0f} seconds; all numbers are in {options.output}")
+    parser.add_argument("--quick", action="store_true", help="single steps and no processes")
+    parser.add_argument("--memory", choices=MEMORY, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory:
+        before = memory_mib("VmRSS")
+        MEMORY[options.memory]()
+        print(memory_mib("VmHWM") - before)
+        return
+    print(f"{platform.platform()}, {CORES} cores, load {os.getloadavg()[0]:.1f}")
+    networks(options.quick)
+    if not options.quick:
+        processes()
 
 
 if __name__ == "__main__":

@@ -1,153 +1,152 @@
-"""`make check`: whether what is committed belongs together, without any data.
+"""`make check`: whether the committed files agree with each other: code, dvc.yaml, dvc.lock, params.yaml, results.
 
     python -m tools.check
 
-Holds dvc.yaml, dvc.lock, params.yaml, the code and the committed results against each other. Needs no data, no network
-and no training, so it tells in any clone, and in CI, whether somebody changed one and forgot the others. Each fault is
-a line that says how to mend it.
+Needs no data, no network and no training. Every problem is one line that says what to do.
 """
 
+import ast
+import logging
 import re
-import subprocess
+import shutil
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
-from dvc.exceptions import DvcException
+from dvc.dependency.param import ParamsDependency
+from dvc.exceptions import DvcException, ReproductionError
+from dvc.repo import Repo
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import load_yaml
 
-from tools.canonical import COLUMNS, PARAMS, first_difference
-from tools.dvc_command import dvc, environment
-from tools.imports import dependencies
-from tools.pipeline import Stage, declared_stages, locked_outputs
-
-NODE = re.compile(r"python -m stages\.(\w+)")
-STALE = re.compile(r"^Running stage '(.+)'", re.MULTILINE)
-# Before it runs a stage that is out of date, if only for show, DVC looks for a former run with the same inputs.
-STALE_WITHOUT_DATA = re.compile(r"failed to reproduce '(.+)': \[Errno 2\]")
+# Every stage imports these. Errors are no part of a result, and of the parameters DVC tracks the values themselves.
+LEAVES = {"stages/__init__.py", "stages/errors.py", "stages/params.py"}
 
 
-def out_of_date(root: Path) -> list[str]:
-    """Stages whose code, parameters, inputs or committed results aren't those of their last run."""
-    # `dvc status` would also call a stage stale whose data is merely not here.
-    dry = subprocess.run(
-        dvc("repro", "--dry", "--allow-missing"),
-        cwd=root,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    stuck = STALE_WITHOUT_DATA.findall(dry.stderr)
-    if dry.returncode != 0 and not stuck:
-        reason = next((line for line in dry.stderr.splitlines() if line.startswith("ERROR")), "for no stated reason")
-        return [f"dvc repro --dry fails: {reason.removeprefix('ERROR: ')}"]
-    return [
-        f"{stage} is out of date: run `dvc repro`, then commit dvc.lock and reports/"
-        for stage in STALE.findall(dry.stdout) + stuck
-    ]
+class Stage(NamedTuple):
+    """One stage. `deps`: files and folders; `outs`: all of them; `committed`: those that git holds instead of DVC."""
+
+    name: str
+    command: str
+    deps: set[str]
+    outs: list[str]
+    committed: list[str]
 
 
-def left_over(stages: Iterable[Stage], locked: Iterable[str]) -> list[str]:
-    """Entries of dvc.lock for stages that dvc.yaml no longer has; DVC never removes them, nor their files."""
-    names = {stage.name for stage in stages}
-    return [
-        f"dvc.lock has {name}, which dvc.yaml hasn't: delete its entry there, and its files"
-        for name in locked
-        if name not in names
-    ]
-
-
-def never_run(stages: Iterable[Stage], locked: Iterable[str]) -> list[str]:
-    """Stages without an entry in dvc.lock."""
-    return [
-        f"{stage.name} was never run: run `dvc repro {stage.name}`, then commit dvc.lock and reports/"
-        for stage in stages
-        if stage.name not in locked
-    ]
-
-
-def lost_outputs(root: Path, stages: Iterable[Stage], locked: dict[str, set[str]]) -> list[str]:
-    """Results that git should hold and doesn't, and data that dvc.lock should know and doesn't."""
-    faults = []
-    for stage in stages:
-        if stage.name not in locked:
-            continue
-        faults += [
-            f"{stage.name}: {path} is missing: run `dvc repro {stage.name}` and commit it"
-            for path in stage.kept
-            if not (root / path).exists()
+def read_stages() -> list[Stage]:
+    """The stages of dvc.yaml, templates resolved."""
+    with Repo() as repo:
+        return [
+            Stage(
+                stage.name,
+                stage.cmd,
+                {dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency)},
+                [out.def_path for out in stage.outs],
+                [out.def_path for out in stage.outs if not out.use_cache],
+            )
+            for stage in repo.index.stages
         ]
-        faults += [
-            f"{stage.name}: dvc.lock doesn't know {path}: run `dvc repro {stage.name}` and commit dvc.lock"
-            for path in (*stage.outs, *stage.kept)
-            if path not in locked[stage.name]
-        ]
-    return faults
 
 
-def wrong_deps(root: Path, stages: Iterable[Stage]) -> list[str]:
-    """Stages whose deps aren't the code that they import, so that they rerun without a reason or fail to with one."""
-    faults = []
-    for stage in stages:
-        group = stage.name.partition("@")[0]  # a foreach group has one entry in dvc.yaml
-        named = NODE.match(stage.command)
-        node = root / "stages" / f"{named[1]}.py" if named else None
-        if node is None or not node.is_file():
-            faults.append(f"{group}: `{stage.command}` runs no node: let it begin with python -m stages.NAME")
+def imports(source: Path) -> Iterator[str]:
+    """The folders and single files of `stages/` that a file imports from, anywhere in its code."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"), filename=str(source))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        if isinstance(node, ast.ImportFrom):  # absolute: ruff sees to it
+            names = [f"{node.module}.{name}" for name in names]
+        for top, *below in (name.split(".") for name in names):
+            if top == "stages" and below:
+                path = Path(top, below[0])
+                yield str(path if path.is_dir() else path.with_suffix(".py"))
+
+
+def code_of(stage_file: str) -> set[str]:
+    """The stage file and all that it imports, directly or not: folders of `stages/` and single stage files."""
+    found, waiting = set(), {stage_file}
+    while waiting:
+        path = Path(waiting.pop())
+        found.add(str(path))
+        for source in path.rglob("*.py") if path.is_dir() else [path]:
+            waiting |= {dep for dep in imports(source) if dep not in found | LEAVES}
+    return found
+
+
+def check_packages() -> Iterator[str]:
+    """Every folder with code is a package."""
+    for folder in sorted({path.parent for top in ("stages", "tools", "tests") for path in Path(top).rglob("*.py")}):
+        if not (folder / "__init__.py").exists():
+            yield f"{folder}/__init__.py is missing: create it"
+
+
+def check_deps(stages: list[Stage]) -> Iterator[str]:
+    """The deps below `stages/` are the code that a stage imports."""
+    # The stages of a foreach group have the same ones.
+    for group, stage in {stage.name.partition("@")[0]: stage for stage in stages}.items():
+        named = re.match(r"python -m stages\.(\w+)", stage.command)
+        if not named or not Path(f"stages/{named[1]}.py").is_file():
+            yield f"{group}: `{stage.command}` runs no stage: begin with python -m stages.NAME"
             continue
-        imported = dependencies(root, node)
-        # What else lies below stages/, a template say, is read and not imported.
-        listed = {dep for dep in stage.deps if dep.startswith("stages/") and Path(dep).suffix in ("", ".py")}
-        for what, paths in (("add to", imported - listed), ("remove from", listed - imported)):
-            if paths:
-                faults.append(f"{group}: {what} its deps in dvc.yaml: {', '.join(sorted(paths))}")
-    return list(dict.fromkeys(faults))
+        code, deps = code_of(f"stages/{named[1]}.py"), {dep for dep in stage.deps if dep.startswith("stages/")}
+        yield from (f"{group}: add {path} to its deps in dvc.yaml" for path in sorted(code - deps))
+        yield from (f"{group}: remove {path} from its deps in dvc.yaml" for path in sorted(deps - code - LEAVES))
 
 
-def not_canonical(path: Path) -> list[str]:
-    """Lines of params.yaml that any `dvc exp run -S` would change."""
-    faults = [
-        f"{path.name}:{number} is longer than {COLUMNS} columns, where DVC folds it: shorten it"
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
-        if len(line) > COLUMNS
-    ]
-    difference = first_difference(path)
-    if difference:
-        number, old, new = difference
-        faults.append(
-            f"{path.name}:{number} `{old.strip()}` would become `{new.strip()}` with any `dvc exp run -S`: "
-            "run `.venv/bin/python -m tools.canonical`"
-        )
-    return faults
+def check_lock(stages: list[Stage], locked: dict) -> Iterator[str]:
+    """dvc.lock has the stages of dvc.yaml and their outputs, and the committed outputs exist."""
+    for name in sorted(locked.keys() - {stage.name for stage in stages}):
+        yield f"{name} is in dvc.lock but not in dvc.yaml: delete its entry and its files"
+    for stage in stages:
+        known = {out["path"] for out in locked.get(stage.name, {}).get("outs", [])}
+        wrong = [f"{path} is not in dvc.lock" for path in stage.outs if path not in known]
+        wrong += [f"{path} does not exist" for path in stage.committed if not Path(path).exists()]
+        if wrong:
+            yield f"{stage.name}: {wrong[0]}: run `dvc repro {stage.name}`, commit dvc.lock and reports/"
 
 
-def all_faults(root: Path) -> list[str]:
-    """Every check in turn; one that can't be made is a fault as well."""
+def check_params() -> Iterator[str]:
+    """params.yaml is as DVC would write it, so that `dvc exp run -S lr=0.01` changes one line."""
+    params = Path("params.yaml")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copy(params, folder))
+        apply_overrides(copy, [])
+        pairs = zip_longest(*(path.read_text(encoding="utf-8").splitlines() for path in (params, copy)), fillvalue="")
+        for number, (line, rewritten) in enumerate(pairs, start=1):
+            if line != rewritten:
+                yield f"params.yaml:{number}: write `{rewritten}` for `{line}`, as any `dvc exp run -S` would"
+                return  # later lines may merely have moved
+
+
+def check_up_to_date() -> Iterator[str]:
+    """No stage would run, apart from those whose data is only not here."""
+    logging.getLogger("dvc").setLevel(logging.ERROR)  # a dry run prints every stage
+    with Repo() as repo:
+        try:
+            stale = [stage.name for stage in repo.reproduce(dry=True, allow_missing=True)]
+        except ReproductionError as error:  # DVC looks for an earlier run of a stale stage, and misses the data
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            stale = re.findall("'(.+)'", str(error))
+    for name in stale:
+        yield f"{name} is out of date: run `dvc repro`, commit dvc.lock and reports/"
+
+
+def problems() -> list[str]:
+    """Every problem of the project in the working directory."""
     try:
-        stages, locked = declared_stages(root), locked_outputs(root)
-        faults = [
-            *wrong_deps(root, stages),
-            *left_over(stages, locked),
-            *never_run(stages, locked),
-            *lost_outputs(root, stages, locked),
-            *not_canonical(root / PARAMS),
-        ]
-        # DVC's dry run stops at the first stage that was never run.
-        return faults if never_run(stages, locked) else faults + out_of_date(root)
-    except (DvcException, OSError, ValueError, SyntaxError) as error:
-        return [" ".join(str(error).split())]
-
-
-def main() -> int:
-    """Print the faults; 1 if there are any."""
-    faults = all_faults(Path.cwd())
-    for fault in faults:
-        print(f"error: {fault}")
-    if not faults:
-        print("check: dvc.yaml, dvc.lock, params.yaml, code and results belong together")
-    return 1 if faults else 0
+        stages = read_stages()
+        locked = load_yaml("dvc.lock")["stages"] if Path("dvc.lock").exists() else {}
+        found = [*check_packages(), *check_deps(stages), *check_lock(stages, locked), *check_params()]
+        if all(stage.name in locked for stage in stages):  # DVC's dry run stops at one that was never run
+            found += check_up_to_date()
+        return found
+    except (DvcException, OSError, SyntaxError, ValueError) as error:
+        return [" ".join(f"{error} {error.__cause__ or ''}".split())]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    found = problems()
+    print("\n".join(f"error: {problem}" for problem in found) or "check: everything committed belongs together")
+    sys.exit(bool(found))

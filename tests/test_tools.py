@@ -1,0 +1,200 @@
+"""tools/, the Makefile, requirements and workflows."""
+
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from stages.params import load_params
+from tools import bench, check, repro
+
+ROOT = Path(__file__).parents[1]
+SOURCES = [path for top in ("stages", "tools", "tests") for path in sorted((ROOT / top).rglob("*.py"))]
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # DVC, called from Python
+
+# check.py, on a pipeline of two stages
+
+FILES = {
+    "stages/__init__.py": "",
+    "stages/first.py": "from stages.library import text\nopen('data', 'w').write(text.TEXT)\n",
+    "stages/library/__init__.py": "",
+    "stages/library/text.py": "from stages.errors import NOTHING\nTEXT = 'x'\n",
+    "stages/errors.py": "NOTHING = None\n",
+    "stages/second.py": "open('result', 'w').write(open('data').read())\n",
+    "params.yaml": "lr: 0.1\nlayers:\n- units: 10\n",
+    "dvc.yaml": """stages:
+  first: {cmd: python -m stages.first, deps: [stages/first.py, stages/library], params: [lr], outs: [data]}
+  second: {cmd: python -m stages.second, deps: [stages/second.py, data], outs: [{result: {cache: false}}]}
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pipeline") / "project"
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    shutil.copy(ROOT / ".dvcignore", folder)
+    for command in (["init", "--quiet", "--no-scm"], ["repro", "--quiet"]):
+        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=folder, check=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "problem"),
+    [
+        ("stages/second.py", "w", "a", "second is out of date"),
+        ("stages/library/text.py", "x", "y", "first is out of date"),
+        ("params.yaml", "lr: 0.1", "lr: 0.2", "first is out of date"),
+        ("result", "x", "y", "second is out of date"),
+        ("result", None, None, "second: result does not exist"),
+        ("stages/library/__init__.py", None, None, "stages/library/__init__.py is missing"),
+        ("stages/library/new.py", "", "import stages.second", "first: add stages/second.py to its deps"),
+        ("dvc.yaml", ", stages/library", "", "first: add stages/library to its deps"),
+        ("dvc.yaml", ", data]", ", data, stages/library]", "second: remove stages/library from its deps"),
+        ("dvc.yaml", "-m stages.second", "stages/second.py", "second: `python stages/second.py` runs no stage"),
+        ("dvc.yaml", "second:", "third:", "second is in dvc.lock but not in dvc.yaml"),
+        ("dvc.yaml", "second:", "third:", "third: result is not in dvc.lock"),
+        ("dvc.yaml", "stages:\n", "stages: [\n", "unable to read: 'dvc.yaml'"),
+        ("params.yaml", "lr: 0.1", "lr: 0.1\nname: 'x'", "params.yaml:2: write `name: x` for `name: 'x'`"),
+        ("params.yaml", "- units: 10", "- {units: 10}", "params.yaml:3: write `- units: 10` for `- {units: 10}`"),
+    ],
+)
+def test_check_finds_the_problem(pipeline, tmp_path, monkeypatch, file, old, new, problem) -> None:
+    folder = Path(shutil.copytree(pipeline, tmp_path / "project"))
+    monkeypatch.chdir(folder)
+    path = folder / file
+    text = path.read_text() if path.exists() else ""
+    path.unlink() if old is None else path.write_text(text.replace(old, new, 1))
+    assert any(found.startswith(problem) for found in check.problems()), check.problems()
+
+
+def test_check_finds_nothing_with_and_without_data(pipeline, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(shutil.copytree(pipeline, tmp_path / "project"))
+    assert check.problems() == []
+    Path("data").unlink()
+    shutil.rmtree(".dvc/cache")
+    assert check.problems() == []
+    Path("stages/second.py").write_text("pass")
+    assert [found[:21] for found in check.problems()] == ["second is out of date"]
+
+
+# repro.py, with a script in the place of DVC
+
+DVC = """
+import sys
+print(*sys.argv[1:], file=open("calls", "a"))
+if "download@cifar10" in sys.argv:
+    sys.exit({answer!r})
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "calls", "dataset"),
+    [
+        ("error: no source served cifar10 (jpeg edition): 404", ["download@cifar10", "report"], "fashion_mnist"),
+        ("error: data/raw: no space left", ["download@cifar10"], "cifar10"),
+        (0, ["download@cifar10", ""], "cifar10"),
+    ],
+)
+def test_repro_replaces_cifar10_only_where_no_source_has_it(tmp_path, monkeypatch, answer, calls, dataset) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = Path(shutil.copy(ROOT / "params.yaml", tmp_path)).read_text()
+    monkeypatch.setattr(repro, "DVC_REPRO", [sys.executable, "-c", DVC.format(answer=answer)])
+    monkeypatch.setattr(repro.signal, "signal", lambda *_: None)  # leave Ctrl-C to pytest
+    with pytest.raises(SystemExit) as end:
+        repro.main([])
+    assert (end.value.code == 0) == (len(calls) == 2)
+    assert Path("calls").read_text().splitlines() == calls
+    after = Path("params.yaml").read_text()
+    assert after == before.replace("  dataset: cifar10", f"  dataset: {dataset}", 1)
+    assert load_params().torch_dataset == dataset
+
+
+# bench.py
+
+
+def test_operations_of_a_worked_example() -> None:
+    # 3-2-4, five images: forward 2·5·(3·2 + 2·4) = 140, weights 140, errors of the hidden layer 2·5·(2·4) = 80.
+    assert bench.training_flops([3, 2, 4], 5) == 140 + 140 + 80
+
+
+def test_implementations_take_turns() -> None:
+    calls: list[str] = []
+    timers = {name: (lambda name=name: calls.append(name) or 1.0, 1) for name in "ab"}
+    assert bench.take_turns(timers, 2).to_numpy().tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    assert calls == ["a", "b", "a", "b"]
+    assert [bench.number([value, 3 * value, 2 * value]) for value in (617.4, 0.12345)] == ["1,235", "0.247"]
+
+
+def test_benchmark_fills_every_column(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(bench, "ROWS", [((784, 4, 10), 8, 1)])
+    monkeypatch.setattr(bench, "CORES", 1)
+    bench.networks(quick=True)
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| 784-4-10, 8 ")]
+    cells = [float(cell.split()[0].replace(",", "")) > 0 for cell in row.strip("| ").split("|")[1:]]
+    assert cells == [True] * len(bench.IMPLEMENTATIONS)
+
+
+# Makefile, requirements, workflows
+
+
+def test_help_lists_the_targets() -> None:
+    targets = re.search(r"\.PHONY: (.+)", (ROOT / "Makefile").read_text())[1].split()
+    output = subprocess.run(["make", "-C", ROOT], capture_output=True, encoding="utf-8", check=True).stdout
+    assert re.findall(r"^  make (\S+) ", output, re.MULTILINE) == targets
+
+
+def requirements(name: str) -> dict[str, tuple[Requirement, int]]:
+    """Each requirement of a file, by its canonical name, with the number of its hashes."""
+    lines = re.sub(r"#.*", "", (ROOT / name).read_text().replace("\\\n", " ")).splitlines()
+    parts = [line.partition("--hash") for line in lines if line.strip()]
+    entries = [(Requirement(entry), (mark + rest).count("--hash=sha256:")) for entry, mark, rest in parts]
+    return {canonicalize_name(requirement.name): (requirement, hashes) for requirement, hashes in entries}
+
+
+def test_lock_pins_the_requirements_by_hash() -> None:
+    lock, wanted = requirements("requirements.lock"), requirements("requirements.txt")
+    assert [name for name, (_, hashes) in lock.items() if not hashes] == []
+    for name, (requirement, _) in wanted.items():
+        assert re.fullmatch(r"==[\w.]+", str(requirement.specifier)), f"{name} is not pinned"
+        assert lock[name][0].specifier == requirement.specifier, "run make lock"
+
+
+def test_requirements_are_what_the_code_imports() -> None:
+    code = "\n".join(path.read_text() for path in SOURCES)
+    names = set(re.findall(r"^ *(?:from|import) ([a-zA-Z]\w*)", code, re.MULTILINE)) - sys.stdlib_module_names
+    packages = importlib.metadata.packages_distributions()
+    found = {canonicalize_name(packages[name][0]) for name in names if name in packages}
+    commands = {"pip", "pytest-xdist", "ruff", "setuptools", "tabulate", "uv"}  # tabulate: pandas' to_markdown
+    classes = {"packaging", "pydantic-core", "urllib3"}  # of pytest, pydantic and requests
+    assert found - classes | commands == set(requirements("requirements.txt"))
+
+
+UNSAFE = r"pickle\.loads?\(|read_pickle|torch\.load\(|np\.load\((?!.*allow_pickle=False)|yaml\.(unsafe_|full_)?load\("
+
+
+def test_no_pickle_is_loaded() -> None:
+    """Of data, that is: the study's own workers are sent what the study has pickled."""
+    lines = {line for path in SOURCES if "tests" not in path.parts for line in path.read_text().splitlines()}
+    assert [line for line in lines if re.search(UNSAFE, line)] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").iterdir()), ids=lambda path: path.name)
+def test_workflows_only_read_and_pin_their_actions(path: Path) -> None:
+    text = path.read_text()
+    assert "permissions:\n  contents: read\n" in text
+    assert text.count("permissions:") == 1
+    assert "secrets" not in text
+    assert "pull_request_target" not in text
+    actions = re.findall(r"uses: (.+)", text)
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", action) for action in actions), actions
+    assert "${{" not in "".join(re.findall(r"run: (?:\|\n(?: {10}.*\n)+|.*)", text))
