@@ -1,261 +1,281 @@
-"""params.yaml: every fault a user might leave gives one line with key, value and what is allowed."""
+"""params.yaml: how its sections combine, and one clear line for every mistake."""
 
-from collections import Counter
+import math
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from stages.common.errors import StudyError
-from stages.common.params import load_params
-from stages.common.sharing import own_tasks, shared_variants
+from stages.errors import StudyError
+from stages.params import EDITIONS, MlpTraining, Params, load_params
+from stages.training.sweep import own_tasks
 
 ROOT = Path(__file__).parent.parent
-PARAMS = load_params(ROOT / "params.yaml")
-RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-PUBLISHED = yaml.safe_load((ROOT / "data/published/published_runs.yaml").read_text(encoding="utf-8"))["runs"]
-QUICK = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-# What the published PyTorch runs had in common, where the list of them names nothing else.
-PUBLISHED_TORCH = {
-    **{"activation": "relu", "dropout": 0.0, "dropout_everywhere": False, "batch_norm": False, "outputs": 10},
-    **{"pixels": "unit", "shift": 0, "flip": False, "cutout": 0, "label_smoothing": 0.0, "test_time_flip": False},
-    **{"optimiser": "sgd", "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant", "warmup": 0.0},
-    "patience": None,
-}
+FILE = ROOT / "params.yaml"
+PARAMS = load_params(FILE)
+WHOLE = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+# The same with few studies, so that it is read quickly.
+STUDIES = {"tune": ("published_learning_rate", "learning_rate", "batch_size"), "ablations": ("baseline", "dropout")}
+SMALL = WHOLE | {section: {name: WHOLE[section][name] for name in names} for section, names in STUDIES.items()}
+ABSENT = object()
 
 
-def load(tmp_path, text):
-    path = tmp_path / "params.yaml"
-    path.write_text(text, encoding="utf-8")
+def load(folder: Path, text: str | bytes) -> Params:
+    path = folder / "params.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return load_params(path)
 
 
-def edited(tmp_path, *keys, value):
-    """Load params.yaml with one value, reached by `keys`, replaced (or removed, for `...`)."""
-    raw = deepcopy(RAW)
-    *path, last = keys
-    section = raw
-    for key in path:
-        section = section[key]
-    if value is ...:
+def edited(key: str, value: Any) -> str:
+    """The small file with the value at a dotted key replaced or removed."""
+    tree = deepcopy(SMALL)
+    *path, last = [int(part) if part.isdecimal() else part for part in key.split(".")]
+    section: Any = tree
+    for part in path:
+        section = section[part]
+    if value is ABSENT:
         del section[last]
     else:
         section[last] = value
-    return load(tmp_path, yaml.dump(raw, Dumper=QUICK, sort_keys=False))
+    return yaml.safe_dump(tree, sort_keys=False)
 
 
-def test_the_committed_file_is_valid_and_resolved():
-    params = PARAMS
-    assert params.train_numpy.lr == params.lr
-    assert params.train_numpy.batch_size == params.batch_size
-    assert params.train_torch.record.lr == params.lr
-    assert params.train_torch.record.batch_size == params.train_torch.final.batch_size == params.batch_size
-    assert params.train_torch.final.lr is None  # it has a rate for each phase
-    published = params.tune["published_architecture"].variants
-    assert [variant.name for variant in published] == list("12345678")
-    assert [layer.input_nodes for layer in published[7].training.architecture] == [784, 512, 256, 128, 64, 10]
-    assert published[2].training.architecture[1].activation == "sigmoid"
+def complaint(folder: Path, text: str | bytes) -> str | None:
+    """The one line in which loading ends, without the file's name; None if it ends well."""
+    try:
+        load(folder, text)
+    except StudyError as error:
+        name, _, message = str(error).partition("params.yaml: ")
+        assert str(folder) in name, message
+        assert message.isprintable(), message
+        assert len(message) < 420, message
+        return message
+    return None
 
 
-def test_the_published_runs_are_all_there_as_they_were_run():
-    """The 22 published NumPy runs, setting by setting, from the list of what was published."""
-    tune = PARAMS.tune
-    count = 0
-    for run in (run for run in PUBLISHED if run["framework"] == "numpy"):
-        variants = {variant.name: variant.training for variant in tune[f"published_{run['study']}"].variants}
-        training, reported = variants[run["variant"]], run["reported"]
-        assert [layer.input_nodes for layer in training.architecture] == reported["layers"]
-        assert {layer.activation for layer in training.architecture[1:-1]} == {reported["activation"]}
-        assert (training.lr, training.batch_size, training.epochs) == (
-            reported["lr"],
-            reported["batch_size"],
-            reported["epochs"],
-        )
-        assert tune[f"published_{run['study']}"].seeds[0] == reported["seed"]
-        assert (training.objective, training.protocol, training.reduction) == ("published", "published", "sum")
-        assert not training.bias
-        assert not training.reshuffle
-        count += 1
-    assert count == 22
+VARIANT = "tune.learning_rate.variants.0"
+MISTAKES = [
+    # Of one value: type, range, choice.
+    ("lr", ABSENT, "lr: required"),
+    ("lr", None, "lr = None: should be a valid number"),
+    ("lr", -0.1, "lr = -0.1: should be greater than 0"),
+    ("lr", math.nan, "lr = nan: should be a finite number"),
+    ("seed", True, "seed = True: should be a valid integer"),
+    ("batch_size", 12.5, "batch_size = 12.5: should be a valid integer"),
+    ("threads", 65, "threads = 65: should be less than or equal to 64"),
+    ("train_numpy.dropout", 1.0, "train_numpy.dropout = 1.0: should be less than 1"),
+    ("train_numpy.optimiser", "sdg", "train_numpy.optimiser = 'sdg': should be 'sgd', 'momentum'"),
+    ("data.cifar10.validation_images", 5001, "data.cifar10.validation_images = 5001: should be a multiple of 10"),
+    # Of a key.
+    ("devices", 3, "devices: unknown key; known keys: seed, lr"),
+    ("train_numpy.epocs", 3, "train_numpy.epocs: unknown key; did you mean epochs?"),
+    ("tune.published_learning_rate.settings", {"epocs": 3}, "learning_rate.settings.epocs: unknown key; did you mean"),
+    ("train_torch.published.phases.0.rate", 1, "train_torch.published.phases.0.rate: unknown key"),
+    ("data.mnist", {}, "data.mnist"),
+    # Of architectures.
+    ("train_numpy.architecture", "huge", "architecture = 'huge': write it as 784-64-10 relu, or as a list"),
+    ("train_numpy.architecture", "784-64-10 softmax", "the last layer, and no other, has softmax"),
+    ("train_numpy.architecture", "784-64-11 relu", "Fashion-MNIST needs 784 input nodes, one a pixel, and 10 outputs"),
+    # Of values that contradict each other.
+    ("train_numpy.optimiser", "sgd", "weight_decay = 0.1: only adamw has it; with sgd use l2"),
+    ("train_numpy.objective", "published", "label_smoothing = 0.1: the published objective needs 0"),
+    ("train_numpy.protocol", "published", "would choose an epoch by the test images"),
+    ("train_torch.published.lr", 0.1, "lr = 0.1: give lr, or phases that each have one, not both"),
+    ("train_torch.mlp.momentum", 0.9, "momentum = 0.9: adamw has none"),
+    ("train_torch.cnn_cifar10.momentum", 0.0, "momentum = 0.0: nesterov needs one above 0"),
+    ("train_torch.mlp.outputs", 12, "train_torch.mlp.outputs = 12: 10 are needed"),
+    # Of names.
+    ("data.cifar10.edition", "png", "data.cifar10.edition: png does not exist; choose from original, jpeg"),
+    ("torch_defaults.dataset", "mnist", "mnist does not exist; choose from fashion_mnist, cifar10"),
+    ("train_torch.mlp.network", "rnn", "train_torch.mlp.network = 'rnn': choose from mlp, cnn"),
+    ("train_torch.mlp", ABSENT, "train_torch: mlp does not exist"),
+    ("tune.Late", {"shares": "Late", "variants": [{"lr": 1}]}, "tune.Late: a name has 1 to 60 of a-z, 0-9, _ and -"),
+    ("tune.published_learning_rate.base", "fast", "tune.published_learning_rate.base = 'fast': should be 'published'"),
+    # Of studies.
+    ("numpy_defaults.seeds", "few", "numpy_defaults.seeds = 'few': should be a valid list"),
+    ("tune.learning_rate.seeds", [1, 2, 1], "tune.learning_rate.seeds = [1, 2, 1]: 1 occurs twice"),
+    ("tune.learning_rate.variants", [], "tune.learning_rate.variants = []: List should have at least 1 item"),
+    (VARIANT, 0.5, f"{VARIANT} = 0.5: should be a valid dictionary"),
+    (VARIANT, {"lr": 0.5}, "tune.learning_rate: 0.5 occurs twice"),
+    (VARIANT, {"lr": 2, "l2": 1}, f"{VARIANT} changes 2 settings: give it a name"),
+    (VARIANT, {"name": "a,b"}, f"{VARIANT}.name = 'a,b': String should match pattern"),
+    (VARIANT, {"name": "x", "protocol": "published"}, "all variants of a study need the same protocol"),
+    ("ablations.dropout.shares", "drop", "dropout.shares: drop does not exist; choose from baseline, dropout"),
+    ("tune.learning_rate.shares", "batch_size", "that study takes a run from learning_rate; name that one"),
+]
 
 
-def settings(training):
-    """All that a report tells of a training, not how precisely a computer multiplies; phases whether or not it has any.
-
-    Momentum and weight decay are those of the phases.
-    """
-    others = training.model_dump(exclude={"lr", "epochs", "phases", "momentum", "weight_decay", "precision"})
-    return {**others, "phases": [stretch.model_dump() for stretch in training.stretches]}
-
-
-def published_settings(reported, as_run):
-    """The same of what was published, as run where that differs from what was reported."""
-    told = {**PUBLISHED_TORCH, **reported, **as_run}
-    own = {key: float(told.pop(key)) for key in ("momentum", "weight_decay")}
-    alone = {key: told.pop(key) for key in ("lr", "epochs") if key in told}
-    return {**told, "phases": [{**own, **phase} for phase in told.pop("phases", [alone])]}
-
-
-TORCH_RUNS = [run for run in PUBLISHED if run["framework"] == "torch"]
-
-
-@pytest.mark.parametrize("run", TORCH_RUNS, ids=lambda run: f"{run['study']}-{run['variant']}")
-def test_a_published_torch_run_is_there_as_reported_and_as_run(run):
-    variants = {variant.name: variant for variant in PARAMS.ablations[run["study"]].variants}
-    reported, as_run = run["reported"], run.get("as_run")
-    if (run["study"], run["variant"]) == ("final", "0.01"):
-        reported = {**reported, "weight_decay": 0.0001}  # the report's text says so, its table doesn't
-    assert settings(variants[run["variant"]].training) == published_settings(reported, {})
-    assert len(variants[run["variant"]].seeds) >= 3
-    name = f"{run['variant']}_as_run"
-    assert (name in variants) == (as_run is not None)
-    if as_run is not None:
-        assert settings(variants[name].training) == published_settings(reported, as_run)
-        assert len(variants[name].seeds) >= 3
-
-
-def test_all_24_published_torch_runs_are_compared():
-    assert len(TORCH_RUNS) == 24
-
-
-def test_no_configuration_is_trained_twice():
-    """By settings and seed, over the studies of both halves and the models of record."""
-    sections = (PARAMS.tune, PARAMS.ablations)
-    runs = [
-        (variant.training, seed)
-        for studies in sections
-        for name in studies
-        for variant, seed in own_tasks(studies, name)
-    ]
-    runs += [
-        (PARAMS.train_numpy, PARAMS.seed),
-        *((model, PARAMS.seed) for model in (PARAMS.train_torch.final, PARAMS.train_torch.record)),
-    ]
-    trained = Counter((training.model_dump_json(), seed) for training, seed in runs)
-    assert [run for run, times in trained.items() if times > 1] == []
-    listed = sum(len(study.tasks) for studies in sections for study in studies.values())
-    assert listed > len(runs)  # some are listed twice
-
-
-def test_what_a_study_shares_is_trained_where_it_says():
-    for studies in (PARAMS.tune, PARAMS.ablations):
-        for name, study in studies.items():
-            elsewhere = [(variant.training, seed) for variant, seed in own_tasks(studies, study.shares)]
-            for variant, seed in study.tasks:
-                if variant.name in shared_variants(studies, name):
-                    assert (variant.training, seed) in elsewhere
-
-
-def test_small_floats_that_yaml_takes_for_strings_are_numbers(tmp_path):
-    assert edited(tmp_path, "lr", value="1e-05").lr == 1e-5
+@pytest.mark.parametrize(("key", "value", "expected"), MISTAKES)
+def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(tmp_path, key, value, expected):
+    assert expected in complaint(tmp_path, edited(key, value))
 
 
 @pytest.mark.parametrize(
-    ("keys", "value", "expected"),
+    ("text", "expected"),
     [
-        (["lr"], ..., "lr is missing"),
-        (["lr"], None, "lr = None: should be a valid number"),
-        (["lr"], "fast", "lr = 'fast': should be a valid number"),
-        (["lr"], -0.1, "lr = -0.1: should be greater than 0"),
-        (["lr"], float("nan"), "lr = nan: should be a finite number"),
-        (["lr"], float("inf"), "lr = inf: should be a finite number"),
-        (["lr"], [0.1], "lr = [0.1]: should be a valid number"),
-        (["seed"], -1, "seed = -1: should be greater than or equal to 0"),
-        (["seed"], True, "seed = True: should be a valid integer"),
-        (["batch_size"], 0, "batch_size = 0: should be greater than or equal to 1"),
-        (["batch_size"], 12.5, "batch_size = 12.5: should be a valid integer"),
-        (["speed"], 3, "speed is no known key"),
-        (["train_numpy", "lr"], 0.1, "train_numpy.lr is set at top level"),
-        (["train_numpy", "optimiser"], "sdg", "train_numpy.optimiser = 'sdg': should be 'sgd', 'momentum'"),
-        (["train_numpy", "dropout"], 1.0, "train_numpy.dropout = 1.0: should be less than 1"),
-        (["train_numpy", "optimiser"], "sgd", "weight_decay belongs to adamw; with sgd use l2"),
-        (["train_numpy", "architecture"], [], "an architecture needs at least an input and an output"),
-        (["train_numpy", "architecture"], "huge", "train_numpy.architecture = 'huge': should be a valid list"),
-        (["train_numpy", "architecture", -1, "activation"], "relu", "the last layer, and no other"),
-        (["train_numpy", "architecture", 0, "input_nodes"], "784", "architecture.0.input_nodes = '784'"),
-        (["data", "cifar10", "edition"], "png", "data.cifar10.edition = 'png': choose from: jpeg, original"),
-        (["train_torch", "dataset"], "mnist", "train_torch.dataset = 'mnist': should be 'fashion_mnist' or 'cifar10'"),
-        (
-            ["tune", "learning_rate", "base"],
-            "fast",
-            "tune.learning_rate.base = 'fast': choose from corrected, published",
-        ),
-        (["tune", "learning_rate", "seeds"], [], "tune.learning_rate.seeds = []: List should have at least 1 item"),
-        (["tune", "learning_rate", "seeds"], [1, 1], "tune.learning_rate: seeds must differ, but 1 occurs twice"),
-        (["tune", "learning_rate", "variants"], [], "tune.learning_rate.variants = []: List should have"),
-        (["tune", "learning_rate", "variants"], None, "tune.learning_rate.variants = None: a list of variants"),
-        (["tune", "learning_rate", "variants", 0], {"lr": 0.5}, "variants must differ, but 0.5 occurs twice"),
-        (["tune", "learning_rate", "variants", 0], {"lr": 2, "l2": 1}, "variants.0 changes 2 settings: give it a name"),
-        (["tune", "learning_rate", "variants", 0], {"rate": 2}, "tune.learning_rate.variants.0.rate is no known key"),
-        (["tune", "learning_rate", "variants", 0], 0.5, "tune.learning_rate.variants.0 = 0.5: a mapping"),
-        (["tune", "learning_rate", "variants", 0], {"protocol": "published"}, "all variants of a study follow one"),
-        (["train_torch", "record", "lr"], 0.1, "train_torch.record.lr is set at top level: remove it there"),
-        (["train_torch", "final", "lr"], 0.1, "train_torch.final.lr = 0.1: every phase has one of its own"),
-        (["train_torch", "final", "epochs"], 3, "train_torch.final.epochs = 3: every phase has one of its own"),
-        (
-            ["train_torch", "final", "phases"],
-            None,
-            "train_torch.final.lr = None: lr is empty: a training without phases needs",
-        ),
-        (["train_torch", "record", "epochs"], None, "record.epochs = None: epochs is empty: a training without phases"),
-        (["train_torch", "final", "phases"], [], "train_torch.final.phases = []: List should have at least 1 item"),
-        (["train_torch", "final", "phases", 0, "rate"], 1, "train_torch.final.phases.0.rate is no known key"),
-        (["train_torch", "final", "phases", 0, "lr"], 0, "train_torch.final.phases.0.lr = 0: should be greater than 0"),
-        (["train_torch", "record", "momentum"], 0.9, "momentum belongs to sgd, momentum, nesterov; with adamw set"),
-        (["train_torch", "final", "phases", 0, "momentum"], 1, "phases.0.momentum = 1: should be less than 1"),
-        (["train_torch", "record", "hidden"], [], "train_torch.record.hidden = []: List should have at least 1 item"),
-        (["train_torch", "third"], {}, "train_torch.third is no known key"),
-        (
-            ["train_cnn", "cifar10", "momentum"],
-            0.0,
-            "train_cnn.cifar10.momentum = 0.0: nesterov needs a momentum above 0",
-        ),
-        (["train_cnn", "cifar10", "seed"], ..., "train_cnn.cifar10.seed is missing"),
-        (["train_cnn", "mnist"], {}, "train_cnn.mnist = 'mnist': should be 'fashion_mnist' or 'cifar10'"),
-        (["ablations", "dropout", "base"], "fast", "ablations.dropout.base = 'fast': choose from published"),
-        (
-            ["ablations", "dropout", "variants", 1, "seeds"],
-            [1, 1],
-            "ablations.dropout: seeds must differ, but 1 occurs",
-        ),
-        (["ablations", "dropout", "variants", 1, "seeds"], [], "ablations.dropout.variants.1.seeds = []: List should"),
-        (["ablations", "dropout", "variants", 1], {"name": "x", "optimiser": "adam", "momentum": 0.9}, "with adam set"),
-        (["ablations", "dropout", "variants", 1], {"architecture": "appendix_1"}, "1.architecture is no known key"),
-        (
-            ["tune", "faults", "base"],
-            "corrected",
-            "shares = 'published_batch_size': it starts from another base, publish",
-        ),
-        (
-            ["tune", "learning_rate", "variants", 0],
-            {"architecture": "huge"},
-            "architecture = 'huge': choose from append",
-        ),
-        (["tune"], [], "tune = []: a mapping of keys to values is needed"),
-        (["tune", "a.b"], {"base": "corrected", "seeds": [1], "variants": [{"lr": 1}]}, "tune.a.b"),
+        ("", "should be a valid dictionary"),
+        ("seed: [1", "not valid YAML"),
+        ("\tseed: 1", "not valid YAML"),
+        ("seed: 1\nseed: 2", 'found duplicate key "seed"'),
+        ("lr: 0.1".encode("utf-16"), "not valid YAML: 'utf-8' codec can't decode"),
+        (f"seed: {'9' * 5000}", "not valid YAML"),
+        (f"seed: 0x{'f' * 5000}", "seed = a number of thousands of digits"),
+        (edited(VARIANT, {"name": "HUGE"}).replace("HUGE", "0x" + "f" * 5000), f"{VARIANT}.name"),
     ],
 )
-def test_a_fault_is_one_line_that_names_it(tmp_path, keys, value, expected):
-    with pytest.raises(StudyError) as caught:
-        edited(tmp_path, *keys, value=value)
-    message = str(caught.value)
-    assert expected in message
-    assert "\n" not in message
-
-
-@pytest.mark.parametrize("text", ["", "a", "[1, 2]", "seed: [1", "1: 2", "\tseed: 1", "seed: 1\nseed: 2"])
-def test_a_file_that_is_no_mapping_is_one_line_too(tmp_path, text):
-    with pytest.raises(StudyError) as caught:
-        load(tmp_path, text)
-    assert "\n" not in str(caught.value)
+def test_a_file_that_is_not_yaml_or_not_parameters_is_one_line(tmp_path, text, expected):
+    assert expected in complaint(tmp_path, text)
 
 
 def test_a_missing_file_names_itself(tmp_path):
-    with pytest.raises(StudyError, match=r"params\.yaml: No such file.*root"):
+    with pytest.raises(StudyError, match=r"params\.yaml: No such file.*run from the project's root"):
         load_params(tmp_path / "params.yaml")
 
 
-def test_parameters_are_frozen():
-    with pytest.raises(ValueError, match="frozen"):
-        PARAMS.train_numpy.lr = 3
+def paths(tree: Any, here: str = "") -> Iterator[str]:
+    """The dotted key of everything in a tree."""
+    for key in tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
+        path = f"{here}.{key}".lstrip(".")
+        yield path
+        yield from paths(tree[key], path)
+
+
+SCALARS = st.one_of(
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.dates(), st.binary(max_size=5)),
+    st.sampled_from([10**400, 5e-324, "0.1", "relu", "a\nb", "\x1b[31m", "x" * 1000]),
+)
+ANYTHING = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SCALARS, inner, max_size=3), max_leaves=5
+)
+
+
+@settings(deadline=None, max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(key=st.sampled_from(list(paths(SMALL))), value=ANYTHING | st.just(ABSENT))
+def test_any_value_anywhere_loads_or_is_one_line(tmp_path, key, value):
+    assert complaint(tmp_path, edited(key, value)) != ""
+
+
+# How the sections combine.
+
+
+def test_top_level_lr_and_batch_size_drive_train_numpy_and_mlp_alone(tmp_path):
+    text = FILE.read_text(encoding="utf-8").replace(f"\nlr: {PARAMS.lr}\n", "\nlr: 0.5\n")
+    params = load(tmp_path, text.replace(f"\nbatch_size: {PARAMS.batch_size}\n", "\nbatch_size: 7\n"))
+    models, before = params.train_torch, PARAMS.train_torch
+    assert (params.train_numpy.lr, params.train_numpy.batch_size) == (0.5, 7)
+    assert (models["mlp"].training.lr, models["mlp"].training.batch_size) == (0.5, 7)
+    assert (models["published"].training.lr, models["published"].training.batch_size) == (None, 7)
+    assert all(models[name] == before[name] for name in ("cnn_fashion_mnist", "cnn_cifar10"))
+    assert (params.tune, params.ablations) == (PARAMS.tune, PARAMS.ablations)
+
+
+def test_variants_change_settings_which_change_the_base_which_changes_the_defaults(tmp_path):
+    tree = deepcopy(SMALL)
+    tree["numpy_defaults"] |= {"l2": 0.1, "shift": 1, "dropout": 0.1, "epochs": 1, "seeds": [1]}
+    tree["numpy_published"] |= {"shift": 2, "dropout": 0.2, "epochs": 2, "seeds": [2]}
+    variants = [{"epochs": 4, "name": "own", "seeds": [4]}, {"flip": True}, {"lr": 1.0e-5}]
+    study = {"base": "published", "shares": "new", "settings": {"dropout": 0.3, "epochs": 3}, "variants": variants}
+    new = load(tmp_path, yaml.safe_dump(tree | {"tune": {"new": study}})).tune["new"]
+    own, flip, lr = new.variants
+    training = own.training
+    assert (training.l2, training.shift, training.dropout, training.epochs) == (0.1, 2, 0.3, 4)
+    assert (own.name, own.seeds) == ("own", [4])
+    assert (flip.name, flip.seeds, flip.training.epochs) == ("True", [2], 3)
+    assert lr.name == "1e-05"
+    assert new.tasks == [(own, 4), (flip, 2), (lr, 2)]
+
+
+HIDDEN, OUTPUT = {"input_nodes": 64, "activation": "relu"}, {"input_nodes": 10, "activation": "softmax"}
+
+
+@pytest.mark.parametrize(
+    ("key", "short", "long"),
+    [
+        ("train_numpy.architecture", "784-64-10 relu", [{"input_nodes": 784, "activation": "relu"}, HIDDEN, OUTPUT]),
+        ("train_torch.mlp.hidden", "256-128", [256, 128]),
+        ("train_torch.mlp.hidden", 256, [256]),
+        ("train_torch.cnn_cifar10.widths", "8-16-32", [8, 16, 32]),
+        ("lr", "1e-05", 0.00001),  # as `dvc exp run -S lr=0.00001` writes it, and PyYAML reads it
+    ],
+)
+def test_short_forms_equal_the_long_ones(tmp_path, key, short, long):
+    assert load(tmp_path, edited(key, short).replace("'1e-05'", "1e-05")) == load(tmp_path, edited(key, long))
+
+
+def test_overrides_change_one_line_of_the_committed_file(tmp_path):
+    copy = tmp_path / "params.yaml"
+    copy.write_bytes(FILE.read_bytes())
+    apply_overrides(copy, [])
+    assert copy.read_bytes() == FILE.read_bytes()
+    apply_overrides(copy, ["lr=0.02"])
+    old, new = FILE.read_text(encoding="utf-8").splitlines(), copy.read_text(encoding="utf-8").splitlines()
+    assert [line for line in zip(old, new, strict=True) if line[0] != line[1]] == [(f"lr: {PARAMS.lr}", "lr: 0.02")]
+
+
+# Against other files of the project.
+
+
+def test_the_editions_are_those_of_editions_yaml():
+    editions = yaml.safe_load((ROOT / "stages/datasets/editions.yaml").read_text(encoding="utf-8"))
+    assert {name: set(known) for name, known in EDITIONS.items()} == {name: set(editions[name]) for name in editions}
+
+
+def test_the_committed_results_are_the_runs_of_params():
+    for section, studies in (("tune", PARAMS.tune), ("ablations", PARAMS.ablations)):
+        for name in studies:
+            runs = pd.read_csv(ROOT / f"reports/{section}/{name}/runs.csv", dtype={"variant": str})
+            wanted = [(task.variant, task.seed) for task in own_tasks(studies, name)]
+            assert list(zip(runs["variant"], runs["seed"], strict=True)) == wanted, name
+
+
+PUBLISHED = yaml.safe_load((ROOT / "data/published/published_runs.yaml").read_text(encoding="utf-8"))["runs"]
+# What the published runs of each half have in common.
+NUMPY = {
+    **{"objective": "published", "protocol": "published", "reduction": "sum", "optimiser": "sgd"},
+    **{"bias": False, "reshuffle": False},
+}
+TORCH = {
+    **{"activation": "relu", "dropout": 0.0, "dropout_everywhere": False, "batch_norm": False, "outputs": 10},
+    **{"pixels": "unit", "shift": 0, "flip": False, "cutout": 0, "label_smoothing": 0.0, "test_time_flip": False},
+    **{"optimiser": "sgd", "schedule": "constant", "warmup": 0.0, "patience": None, "momentum": 0, "weight_decay": 0},
+}
+
+
+@pytest.mark.parametrize("run", PUBLISHED, ids=lambda run: f"{run['framework']}-{run['study']}-{run['variant']}")
+def test_a_published_run_is_a_variant_as_reported_and_as_run(run):
+    if run["framework"] == "numpy":
+        study = PARAMS.tune[f"published_{run['study']}"]
+        (training,) = (variant.training.model_dump() for variant in study.variants if variant.name == run["variant"])
+        _, *hidden, _ = layers = training["architecture"]
+        training |= {"layers": [layer["input_nodes"] for layer in layers], "seed": study.seeds[0]}
+        (training["activation"],) = {layer["activation"] for layer in hidden}
+        assert {**training, **NUMPY, **run["reported"]} == training
+        return
+    variants = {variant.name: variant.training for variant in PARAMS.ablations[run["study"]].variants}
+    reported, as_run = TORCH | run["reported"], run.get("as_run")
+    if (run["study"], run["variant"]) == ("final", "0.01"):
+        reported["weight_decay"] = 0.0001  # the report's text says so, its table does not
+    assert resolved(variants[run["variant"]]) == in_phases(reported)
+    assert (f"{run['variant']}_as_run" in variants) == (as_run is not None)
+    if as_run is not None:
+        assert resolved(variants[f"{run['variant']}_as_run"]) == in_phases(reported | as_run)
+
+
+def resolved(training: MlpTraining) -> dict[str, Any]:
+    """All settings but the precision of products, with the phases resolved."""
+    others = training.model_dump(exclude={"lr", "epochs", "phases", "momentum", "weight_decay", "precision"})
+    return {**others, "phases": [phase.model_dump() for phase in training.resolved_phases]}
+
+
+def in_phases(run: dict[str, Any]) -> dict[str, Any]:
+    """Published settings with momentum, weight decay, learning rate and epochs where they belong, in the phases."""
+    of_phases = {key: run[key] for key in ("lr", "epochs", "momentum", "weight_decay") if key in run}
+    others = {key: value for key, value in run.items() if key not in of_phases}
+    return {**others, "phases": [of_phases | phase for phase in run.get("phases", [{}])]}

@@ -1,0 +1,54 @@
+"""A user's mistake, a full disk or a signal ends a stage in one line, not in a stack trace."""
+
+import errno
+import signal
+import sys
+from collections.abc import Callable, Collection
+from typing import NoReturn
+
+# Errors of the machine, not of this code.
+REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
+
+
+class StudyError(Exception):
+    """A mistake that the user can correct: the message names its cause and says what would be right."""
+
+
+def exit_on_error(main: Callable[[list[str]], None]) -> None:
+    """Call `main(arguments)`; answer mistakes and signals with one line on standard error.
+
+    The exit status is 1, or 128 and the number of the signal.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: fail("terminated", 128 + signal.SIGTERM))
+    try:
+        main(sys.argv[1:])
+    except StudyError as error:
+        fail(f"error: {error}")
+    except KeyboardInterrupt:
+        fail("interrupted", 128 + signal.SIGINT)
+    except Exception as error:
+        if is_out_of_memory(error):
+            fail("error: not enough memory: end other programs, or set STUDY_JOBS=1")
+        if isinstance(error, OSError) and error.errno in REFUSED:
+            fail(f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error.strerror}")
+        raise
+
+
+def choose_name(arguments: list[str], known: Collection[str]) -> str:
+    """The one command-line argument, which must be among the names that are known."""
+    if len(arguments) != 1 or arguments[0] not in known:
+        raise StudyError(f"{' '.join(arguments) or 'no name given'}: give one of {', '.join(known)}")
+    return arguments[0]
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out: NumPy raises a MemoryError, PyTorch a RuntimeError, the system an OSError."""
+    if isinstance(error, RuntimeError):
+        return any(words in str(error) for words in ("can't allocate memory", "out of memory"))
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+
+
+def fail(message: str, status: int = 1) -> NoReturn:
+    """End with one line."""
+    print(message, file=sys.stderr)
+    sys.exit(status)
