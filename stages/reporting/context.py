@@ -1,151 +1,214 @@
-"""What the report's template may name: tables as Markdown, counts and figures as they are printed."""
+"""What the report's templates may name: numbers, sentences made from the data, and texts in place of figures."""
 
+import inspect
+import math
 from collections.abc import Mapping
+from typing import Any
 
-from stages.common.params import Params
-from stages.reporting import comparison, comparison_torch, counterparts, naming, provenance, selection, tables
-from stages.reporting.alt_text import counterparts_text, history_text, record_texts, study_text, sweep_text
-from stages.reporting.cards import card_path
-from stages.reporting.context_findings import findings_context, stuck_context
-from stages.reporting.findings import Findings
-from stages.reporting.halves import PUBLISHED_ON, Inputs
-from stages.reporting.headline import NUMPY_CLAIM, headline_table
-from stages.reporting.record import Record, class_table, scores_table
-from stages.reporting.settings import common_settings, settings_table, training_of
-from stages.reporting.studies import Result, summary_table
-from stages.reporting.sweeps import Sweep, sweep_table
+import numpy as np
+import pandas as pd
 
-TORCH = "torch_"  # what the names of the PyTorch studies' figures begin with: both halves have studies of equal names
+from stages.reporting import names, sweeps, tables
+from stages.reporting.pictures import Pictures
+from stages.reporting.sweeps import Sweep
+from stages.verdicts import reproduction, text
+from stages.verdicts.findings import Findings, count_verdicts, evidence_text
+from stages.verdicts.judging import UNDECIDED, Judgement
+from stages.verdicts.quantities import QUANTITIES, QUANTITIES_AT
+from stages.verdicts.reading import DATA_SETS, GUESS, Curves, Framework, ModelResult, Results, StudyResult
+from stages.verdicts.selection import candidate_of
+from stages.verdicts.statistics import LEVEL
+from stages.verdicts.text import NOTHING, listed, mean_and_sd, number, percent, quantity_name, span
 
-
-def record_figure(record: str, kind: str) -> str:
-    """The name of a model of record's figure."""
-    return f"record_{record}_{kind}"
-
-
-def percent(share: float | None) -> str:
-    """A share in percent: `90.46 %`."""
-    return f"{tables.number(None if share is None else 100 * share, 2)} %"
+# The conclusion that the report explains step by step, and its studies: as run, and with F1 alone fixed.
+STORY, STORY_STUDY, STORY_FIXED = "N1", "published_learning_rate", "objective_learning_rate"
+FAILED = 0.2  # twice the accuracy of guessing: the bound of the rule
+EPSILON = 1e-15  # what the published loss adds to a probability before taking its logarithm
 
 
-def context(inputs: Inputs, findings: Findings) -> dict:
-    """What the template may name."""
-    params, both = inputs.params, {"NumPy": inputs.numpy.results, "PyTorch": inputs.torch.results}
+def context(results: Results, findings: Findings, pictures: Mapping[str, Pictures]) -> dict[str, Any]:
+    """What the report's templates may name."""
+    judgements, models = findings.judgements, results.models
+    found = [each for judgement in judgements for own in judgement.findings.values() for each in own]
+    functions = (sweep_text, study_text, groups_text, history_text, most_confused, calibration_text)
     return {
-        "params": params,
-        "number": tables.number,
-        "percent": percent,
-        "listed": tables.listed,
-        "figure_of": record_figure,
-        "card_of": card_path,
-        "headline": tables.markdown(headline_table(inputs), left=2),
-        "claim": NUMPY_CLAIM,
-        "data": tables.markdown(inputs.data, left=2),
-        "cifar10_edition": params.data["cifar10"].edition if "cifar10" in inputs.data["data set"].values else None,
-        "versions": tables.markdown(provenance.versions_table(), left=2),
-        "studies": tables.markdown(provenance.studies_table(both), left=3),
-        "records": {name: told_record(params, name, record) for name, record in inputs.records.items()},
-        "numpy": numpy_context(inputs),
-        "torch": torch_context(inputs),
-        "found": findings_context(inputs, findings),
-        "stuck": stuck_context(inputs, findings),
+        **{function.__name__: function for function in (*functions, listed, number, percent, tables.markdown)},
+        **{"results": results, "findings": findings, "params": results.params, "pictures": pictures},
+        **{"names": names, "tables": tables, "data_sets": DATA_SETS},
+        **{"tolerance": reproduction.TOLERANCE, "margin": reproduction.MARGIN},
+        **{"level": f"{100 * LEVEL:.0f} %", "error": f"{100 * (1 - LEVEL):.0f} %"},
+        "counts": reproduction.counts(findings.runs),
+        "verdicts": text.counts_text(count_verdicts(judgements)),
+        "artefacts": listed(f"{each.claim.id} ({each.bug})" for each in judgements if each.bug),
+        "notes": [note for judgement in judgements for note in notes(judgement, results)],
+        "tests": sum(np.isfinite(each.estimate.p) for each in found),
+        "stricter": [
+            f"{strict.claim.id} ({strict.verdict})"
+            for each, strict in zip(judgements, findings.strict, strict=True)
+            if each.verdict != strict.verdict
+        ],
+        "definitions": {
+            quantity_name(name): " ".join(inspect.getdoc(function).split())
+            for name, function in {**QUANTITIES, **QUANTITIES_AT}.items()
+            if any(each.quantity == name for claim in judgements for each in claim.claim.rule.comparisons)
+        },
+        "effects": [(bug, findings.effects[findings.effects["bug"] == bug.id]) for bug in findings.bugs],
+        "story": story_context(results, findings),
+        "numpy": framework_context(results.numpy, findings),
+        "torch": framework_context(results.torch, findings),
+        "candidate": candidate_of(results.params, results.numpy.results),
+        "networks": {name: model for name, model in models.items() if name.startswith("cnn_")},
     }
 
 
-def numpy_context(inputs: Inputs) -> dict:
-    """Of the network from scratch."""
-    params, half = inputs.params, inputs.numpy
-    compared = comparison.compare(half.published, half.results)
+def framework_context(framework: Framework, findings: Findings) -> dict[str, Any]:
+    """The studies of a framework, and how many of its published runs are reproduced."""
+    runs = findings.runs[findings.runs["framework"] == framework.name]
+    diverged = runs["published_status"] == "diverged"
     return {
-        "sweeps": [told_sweep(sweep, sweep.name) for sweep in half.sweeps()],
-        "further": [told_study(result, half.results, result.name) for result in half.further_studies()],
-        "compared": compared,
-        "tolerance": comparison.TOLERANCE,
-        "comparison": tables.markdown(comparison.comparison_table(compared), left=2),
-        "layers": naming.layers_name(params.train_numpy.architecture),
-        "tried_as": selection.tried_as(params, half.results),
-        "selection": tables.markdown(selection.selection_table(params, half.results), left=3),
-    }
-
-
-def torch_context(inputs: Inputs) -> dict:
-    """Of the PyTorch networks. Where the published numbers are of another data set, nothing is compared."""
-    params, half = inputs.params, inputs.torch
-    compared = comparison_torch.compare_torch(half.published, half.results) if half.comparable else None
-    models = {name: record for name, record in inputs.records.items() if name != "numpy"}
-    titles = {name: naming.model_title(name, record.dataset) for name, record in models.items()}
-    final = naming.model_title("final", half.dataset)
-    networks = [name for name in models if name != "torch"]
-    reached = [
-        f"{percent(models[name].metrics.get('test_accuracy'))} on {naming.DATA_SETS[models[name].dataset]}"
-        for name in networks
-    ]
-    return {
-        "data_set": naming.DATA_SETS[half.dataset],
-        "published_on": naming.DATA_SETS[PUBLISHED_ON],
-        "sweeps": [told_sweep(sweep, TORCH + sweep.name) for sweep in half.sweeps()],
-        "further": [told_study(result, half.results, TORCH + result.name) for result in half.further_studies()],
-        "compared": compared,
-        "margin": comparison_torch.MARGIN,
-        "precision": tables.listed(
-            sorted(
-                {variant.training.precision for result in half.results.values() for variant in result.study.variants}
-            )
+        "prefix": sweeps.PREFIXES[framework.name],
+        "dataset": DATA_SETS[framework.dataset],
+        "comparable": framework.comparable,
+        "results": framework.results,
+        "sweeps": sweeps.published_sweeps(framework),
+        "further": sweeps.further_studies(framework),
+        "precision": listed(
+            sorted({each.precision for result in framework.results.values() for each in result.trainings.values()})
         ),
-        "comparison": tables.markdown(comparison_torch.torch_comparison_table(compared), left=2) if compared else None,
-        "scores": tables.markdown(scores_table({final: half.final, **{titles[name]: models[name] for name in models}})),
-        "perceptrons": tables.markdown(
-            settings_table({final: params.train_torch.final, titles["torch"]: params.train_torch.record})
-        ),
-        "final_alt": history_text(half.final),
-        "networks": tables.markdown(settings_table({titles[name]: training_of(params, name) for name in networks})),
-        "reached": tables.listed(reached),
+        "runs": runs,
+        **reproduction.counts(runs),
+        "published_diverged": int(diverged.sum()),
+        "both_diverged": int((diverged & (runs["first_status"] == "diverged")).sum()),
+        "differs": int(runs["differs"].sum()),
     }
 
 
-def told_sweep(sweep: Sweep, figure: str) -> dict:
-    """A published study beside ours."""
+def notes(judgement: Judgement, results: Results) -> list[str]:
+    """What a reader of a verdict should know as well."""
+    claim, found = judgement.claim, []
+    if claim.note:
+        found.append(claim.note)
+    if claim.rule.existence and judgement.verdict == UNDECIDED:
+        found.append(f"{evidence_text(judgement)}. One network that falls short does not show that none gets there.")
+    studies = (results.torch if claim.framework == "torch" else results.numpy).results
+    sides = [name for each in claim.rule.comparisons for side in each.sides for name in side.variants]
+    for runs in claim.rule.runs if judgement.findings else ():
+        result = studies.get(runs.study)
+        known = [name for name in dict.fromkeys(sides) if result is not None and name in result.variants]
+        diverged = [name for name in known if name in set(result.diverged["variant"])]
+        if diverged:
+            counts = [f"{names.spaced(name)} ({tables.diverged_count(result.runs_of(name))})" for name in diverged]
+            found.append(f"{runs.name}, some runs diverged: {listed(counts)}.")
+    if judgement.missing:
+        found.append(f"Not tested: {judgement.missing}.")
+    return [f"{claim.id}: {note}" for note in found]
+
+
+def story_context(results: Results, findings: Findings) -> dict[str, Any] | None:
+    """Why the published learning rates failed; None where params.yaml lacks the runs that show it."""
+    as_run, fixed = (results.numpy.results.get(name) for name in (STORY_STUDY, STORY_FIXED))
+    judged = {judgement.claim.id: judgement for judgement in findings.judgements}.get(STORY)
+    if as_run is None or fixed is None or judged is None or not judged.findings:
+        return None
+    published = results.numpy.published.runs_of("learning_rate")
+    failed = published[published["status"] == "diverged"]
+    rates = [name for name in failed["variant"] if name in as_run.variants and name in fixed.variants]
+    learnt = [name for name in rates if not (fixed.runs_of(name)["final_accuracy"] < FAILED).any()]
     return {
-        "figure": figure,
-        "title": sweep.title,
-        "alt": sweep_text(sweep),
-        "settings": sweep.settings,
-        "otherwise": sweep.otherwise,
-        "table": tables.markdown(sweep_table(sweep)),
+        "study": STORY_FIXED,
+        "claim": judged.claim.claim,
+        "verdict": judged.verdict,
+        "rates": listed(f"{float(name):g}" for name in rates),
+        "failed": failed_count(as_run.runs[as_run.runs["variant"].isin(rates)]),
+        "fixed_failed": failed_count(fixed.runs[fixed.runs["variant"].isin(rates)]),
+        "learnt": listed(f"{float(name):g}" for name in learnt),
+        "bound": f"{FAILED:g}",
+        "loss": number((1 - GUESS) * -math.log(EPSILON), 2),
+        "published_losses": listed(number(loss, 2) for loss in failed["final_loss"]),
+        "table": story_table(published, as_run, fixed),
     }
 
 
-def told_study(result: Result, results: Mapping[str, Result], figure: str) -> dict:
-    """A study beyond the published ones. `results`: all of its half, among which clipped runs have counterparts."""
-    changes = counterparts.has_counterparts(result)
-    arms = counterparts.arms(result, results) if changes else None
-    table = counterparts.arms_table(arms) if changes else summary_table(result)
-    return {
-        "figure": figure,
-        "title": naming.title(result.name),
-        "alt": counterparts_text(arms) if changes else study_text(result),
-        "changes": changes,
-        "seeds": naming.seeds_name(result.seeds),
-        "settings": common_settings(variant.training for variant in result.study.variants),
-        "table": tables.markdown(table, left=2 if changes else 1),
-    }
+def failed_count(runs: pd.DataFrame) -> str:
+    """How many of some runs end hardly better than guessing: `1 of 3`; a dash for no runs."""
+    return f"{(runs['final_accuracy'] < FAILED).sum()} of {len(runs)}" if len(runs) else NOTHING
 
 
-def told_record(params: Params, name: str, record: Record) -> dict:
-    """A model of record."""
-    return {
-        "name": name,
-        "title": naming.record_title(name),
-        "alts": record_texts(record),
-        "data_set": naming.DATA_SETS[record.dataset],
-        "metrics": record.metrics,
-        "epochs": len(record.history),
-        "regularisation": naming.regularisation_name(training_of(params, name)),
-        "classes": tables.markdown(class_table(record)),
-        "bins": len(record.calibration),
-        "mistakes": len(record.mistakes),
-        "shown": len(record.weights),
-        "units": record.units,
-        "kind": "filters" if name.startswith("cnn_") else "units",
-        "coloured": record.weights.shape[-1] == 3,
-    }
+def story_table(published: pd.DataFrame, as_run: StudyResult, fixed: StudyResult) -> pd.DataFrame:
+    """A row a published rate: where its training ended, and ends as run and with the output error fixed."""
+    rows = []
+    for run in published.itertuples():
+        ours, others = as_run.runs_of(run.variant), fixed.runs_of(run.variant)
+        diverged = ours[ours["status"] == "diverged"]["seed"]
+        epochs = [reproduction.collapse_epoch(as_run.history_of(run.variant, seed)) for seed in diverged]
+        rows.append(
+            {
+                "learning rate": f"{float(run.variant):g}",
+                "published accuracy": number(run.final_accuracy),
+                "published loss": number(run.final_loss, 2),
+                "as run: accuracy": mean_and_sd(ours["final_accuracy"]),
+                "as run: failed": failed_count(ours),
+                "as run: from epoch": span(epoch for epoch in epochs if epoch is not None),
+                "F1 fixed: accuracy": mean_and_sd(others["final_accuracy"]),
+                "F1 fixed: failed": failed_count(others),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def sweep_text(sweep: Sweep) -> str:
+    """Of a published study with ours: the best and the worst variant of each column."""
+    readings = [f"{column}, {extremes(each.runs, sweep.ends)}" for column, each in sweep.columns.items() if each]
+    curves = f"Accuracy and loss by epoch for each variant of the study {sweep.title.lower()}: {listed(sweep.columns)}"
+    return f"{curves}; below, the {sweep.split} accuracy that each ends on: {'; '.join(readings)}"
+
+
+def study_text(result: StudyResult) -> str:
+    """Of a further study: its best and worst variant, and how many runs diverged."""
+    start = f"{result.split.capitalize()} accuracy and loss by epoch of {len(result.variants)} variants"
+    sentence = f"{start}, and the final accuracy of each seed: {extremes(result.runs, 'final_accuracy')}"
+    return f"{sentence}; {tables.diverged_count(result.runs)} runs diverged" if len(result.diverged) else sentence
+
+
+def groups_text(groups: Mapping[str, Curves]) -> str:
+    """Of trainings with one thing changed: where each ends, group by group."""
+    readings = []
+    for title, curves in groups.items():
+        means = curves.runs.groupby("variant", sort=False)["final_accuracy"].mean()
+        readings.append(f"{title}, {listed(f'{label} {number(mean)}' for label, mean in means.items())}")
+    start = "Accuracy and loss by epoch, as published and with one thing changed"
+    return f"{start}; mean final accuracy: {'; '.join(readings)}"
+
+
+def extremes(runs: pd.DataFrame, column: str) -> str:
+    """The variants with the highest and the lowest mean: `best adam with 0.8943, worst sgd with 0.8712`."""
+    means = runs.groupby("variant", sort=False)[column].mean().dropna()
+    if means.empty:
+        return "no number"
+    best, worst = (f"{names.label(name)} with {number(means[name])}" for name in (means.idxmax(), means.idxmin()))
+    return f"best {best}, worst {worst}" if len(means) > 1 else f"{best}"
+
+
+def history_text(model: ModelResult) -> str:
+    """Of a training: what it ends on."""
+    last, best = model.history.iloc[-1], model.metrics.get("best_epoch")
+    end = f"{model.split} accuracy {number(last['accuracy'])}, loss {number(last['loss'], 3)}"
+    return f"{end} after {len(model.history)} epochs" + (f"; the loss is lowest in epoch {best}" if best else "")
+
+
+def most_confused(confusion: pd.DataFrame) -> str:
+    """The most frequent confusion: `cat taken for dog, 120 of 1,000`."""
+    counts = confusion.to_numpy(copy=True)
+    totals = counts.sum(axis=1)
+    np.fill_diagonal(counts, 0)
+    label, predicted = np.unravel_index(counts.argmax(), counts.shape)
+    classes = list(confusion.index)
+    return f"{classes[label]} taken for {classes[predicted]}, {counts[label, predicted]:,} of {totals[label]:,}"
+
+
+def calibration_text(calibration: pd.DataFrame) -> str:
+    """Whether a model is over- or underconfident: mean confidence and accuracy over all test images."""
+    filled = calibration[calibration["count"] > 0]
+    confidence, accuracy = (np.average(filled[name], weights=filled["count"]) for name in ("confidence", "accuracy"))
+    kind = "underconfident" if confidence < accuracy else "overconfident"
+    return f"{kind}, with mean confidence {number(confidence)} and accuracy {number(accuracy)}"

@@ -1,4 +1,4 @@
-"""The whole study on one page: which runs come back, what the networks reach, what faults did, what to believe."""
+"""The whole study on one page: reproduced runs, what the networks reach, the effects of bugs, the verdicts."""
 
 import textwrap
 from collections.abc import Sequence
@@ -8,78 +8,70 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from stages.reporting import colours
-from stages.reporting.claims import verdict_counts
-from stages.reporting.findings import Findings
-from stages.reporting.halves import Inputs
-from stages.reporting.headline import NUMPY_CHOICE, TORCH_TEST
-from stages.reporting.judging import Judgement
-from stages.reporting.naming import DATA_SETS, record_title
-from stages.reporting.reproduction import NO, NOT_RUN, counts
-from stages.reporting.statistics import LEVEL
+from stages.reporting import style
+from stages.reporting.names import model_name
 from stages.reporting.style import SMALL, new_figure
-from stages.reporting.tables import number, signed
+from stages.reporting.tables import NUMPY_CHOICE, TORCH_CHOICES
+from stages.verdicts.findings import Findings, count_verdicts
+from stages.verdicts.judging import Judgement
+from stages.verdicts.reading import DATA_SETS, Results
+from stages.verdicts.reproduction import NO, NOT_RUN, counts
+from stages.verdicts.statistics import LEVEL
+from stages.verdicts.text import number, signed
 
-FRAMEWORKS = {"NumPy": ("o", colours.NAMED[1]), "PyTorch": ("s", colours.NAMED[5])}
-NEAR = {"arrowstyle": "-", "linewidth": 0.6}  # from a name to what it names
+FRAMEWORKS = {"NumPy": ("o", style.NAMED[1]), "PyTorch": ("s", style.NAMED[5])}
 LINE = 50  # characters of a claim that fit on a line of half the page
 
 
-def draw_summary(inputs: Inputs, findings: Findings) -> Figure:
-    """Runs and models above, faults in the middle, claims below in two columns."""
+def draw_summary(results: Results, findings: Findings) -> Figure:
+    """Runs and models above, bugs in the middle, claims below in two columns."""
     figure = new_figure(9.6)
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=(2.7, 2.0, 4.9), hspace=0.04)
     runs, reached = top.subplots(1, 2, width_ratios=(1, 1.15))
     draw_runs(runs, findings.runs)
-    draw_reached(reached, inputs)
+    draw_reached(reached, results)
     draw_effects(middle.subplots(), findings)
     draw_claims(bottom, findings.judgements)
     return figure
 
 
 def draw_runs(axes: Axes, runs: pd.DataFrame) -> None:
-    """Each published accuracy against ours, with its interval; the runs that don't come back by name."""
-    shown = runs[runs["comes_back"] != NOT_RUN]
+    """Each published accuracy against ours, with its interval; runs that are not reproduced by name."""
+    run_here = runs[runs["reproduced"] != NOT_RUN]
     ends = (0.05, 0.95)
-    axes.plot(ends, ends, color=colours.FAINT, linewidth=0.8)
+    axes.plot(ends, ends, color=style.FAINT, linewidth=0.8)
     for framework, (marker, colour) in FRAMEWORKS.items():
-        own = shown[shown["framework"] == framework]
+        own = run_here[run_here["framework"] == framework]
         reach = np.abs(own[["low", "high"]].to_numpy().T - own["accuracy"].to_numpy())
-        axes.errorbar(
-            own["published_accuracy"], own["accuracy"], np.nan_to_num(reach), fmt="none", ecolor=colour, lw=0.8
-        )
+        bars = {"fmt": "none", "ecolor": colour, "lw": 0.8}
+        axes.errorbar(own["published_accuracy"], own["accuracy"], np.nan_to_num(reach), **bars)
         axes.plot(own["published_accuracy"], own["accuracy"], marker, color=colour, alpha=0.75, label=framework)
-    for run in shown[shown["comes_back"] == NO].itertuples():
-        text = f"{run.study.replace('_', ' ')} {run.variant}"
-        axes.annotate(
-            text,
-            (run.published_accuracy, run.accuracy),
-            (14, -22),
-            textcoords="offset points",
-            fontsize=SMALL,
-            arrowprops=NEAR,
-        )
+    for run in run_here[run_here["reproduced"] == NO].itertuples():
+        name, place = f"{run.study.replace('_', ' ')} {run.variant}", (run.published_accuracy, run.accuracy)
+        arrow = {"arrowstyle": "-", "linewidth": 0.6}
+        axes.annotate(name, place, (14, -22), textcoords="offset points", fontsize=SMALL, arrowprops=arrow)
     found = counts(runs)
     axes.set(xlim=ends, ylim=ends, xlabel="published accuracy", ylabel="accuracy here, mean over seeds")
     axes.set_aspect("equal")
-    axes.set_title(f"{found['come_back']} of {found['published']} published runs come back")
+    axes.set_title(f"{found['reproduced']} of {found['published']} published runs are reproduced")
     axes.legend(loc="upper left")
 
 
-def draw_reached(axes: Axes, inputs: Inputs) -> None:
-    """Test accuracy by data set: what was published, and the models of record."""
+def draw_reached(axes: Axes, results: Results) -> None:
+    """Test accuracy by data set: what was published, and the final models."""
     study, variant = NUMPY_CHOICE
-    runs = inputs.numpy.published.runs_of(study).set_index("variant")
+    runs = results.numpy.published.runs_of(study).set_index("variant")
     published = {"fashion_mnist": ("published, NumPy", runs.loc[variant, "final_accuracy"])}
-    if inputs.torch.comparable:
-        published[inputs.torch.dataset] = ("published, PyTorch", next(iter(TORCH_TEST.values()))[0])
+    if results.torch.comparable:
+        published[results.torch.dataset] = ("published, PyTorch", next(iter(TORCH_CHOICES.values()))[0])
     rows: list[tuple[str, float, str, str]] = []
     for dataset, (name, accuracy) in published.items():
-        rows.append((f"{DATA_SETS[dataset]}: {name}", accuracy, "o", colours.PUBLISHED))
-        for record, scores in inputs.records.items():
-            if scores.dataset == dataset:
-                accuracy = scores.metrics.get("test_accuracy", np.nan)
-                rows.append((record_title(record), accuracy, "s", colours.CORRECTED))
+        rows.append((f"{DATA_SETS[dataset]}: {name}", accuracy, "o", style.PUBLISHED))
+        rows += [
+            (model_name(model), scores.metrics.get("test_accuracy", np.nan), "s", style.CORRECTED)
+            for model, scores in results.models.items()
+            if scores.dataset == dataset
+        ]
     for place, (_, accuracy, marker, colour) in enumerate(rows):
         axes.hlines(place, 0, accuracy, color=colour, linewidth=1, alpha=0.5)
         axes.plot([accuracy], [place], marker, color=colour)
@@ -87,44 +79,42 @@ def draw_reached(axes: Axes, inputs: Inputs) -> None:
     axes.set_yticks(range(len(rows)), [textwrap.fill(name, 24) for name, *_ in rows])
     axes.set(xlim=(0, 1.18), ylim=(len(rows) - 0.4, -0.6), xlabel="test accuracy", xticks=np.linspace(0, 1, 6))
     axes.grid(visible=False, axis="y")
-    axes.set_title("What the networks reach")
+    axes.set_title("Test accuracies")
 
 
 def draw_effects(axes: Axes, findings: Findings) -> None:
-    """The first effect of each fault that has one, which sums it up: mended minus published, with its interval."""
-    effects = findings.effects[findings.effects["effect"].notna()].drop_duplicates("fault")
-    names = {fault.id: fault.name for fault in findings.faults}
+    """The first effect, if any, of each bug, which is its main effect: fixed minus published, with its interval."""
+    effects = findings.effects[findings.effects["effect"].notna()].drop_duplicates("bug")
+    names = {bug.id: bug.name for bug in findings.bugs}
     for place, effect in enumerate(effects.itertuples()):
-        sure = effect.low > 0 or effect.high < 0
-        colour = colours.CORRECTED if sure else colours.NOTE
+        colour = style.CORRECTED if effect.low > 0 or effect.high < 0 else style.NOTE
         axes.hlines(place, effect.low, effect.high, color=colour, linewidth=1.6)
         axes.plot([effect.effect], [place], "o", color=colour)
         text = f"{signed(effect.effect, 3)}  {effect.setting}"
         axes.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=SMALL)
-    axes.axvline(0, color=colours.INK, linewidth=0.8)
-    axes.set_yticks(range(len(effects)), [f"{effect.fault} {names[effect.fault]}" for effect in effects.itertuples()])
+    axes.axvline(0, color=style.INK, linewidth=0.8)
+    axes.set_yticks(range(len(effects)), [f"{effect.bug} {names[effect.bug]}" for effect in effects.itertuples()])
     axes.set_ylim(len(effects) - 0.5, -0.5)
     axes.set_xlabel(
-        f"change of accuracy when this fault alone is mended, with its {100 * LEVEL:.0f} % interval; grey: it holds 0"
+        f"change of accuracy when this bug alone is fixed, with its {100 * LEVEL:.0f} % interval; grey: it contains 0"
     )
     axes.grid(visible=False, axis="y")
-    axes.set_title("What the faults did")
+    axes.set_title("The effects of the bugs")
 
 
 def draw_claims(figure: SubFigure, judgements: Sequence[Judgement]) -> None:
     """Every conclusion of the report with its verdict, those of the network in NumPy at the left."""
-    torch = [judgement for judgement in judgements if judgement.claim.framework == "torch"]
-    halves = [[judgement for judgement in judgements if judgement not in torch], torch]
-    rows = max(len(half) for half in halves)
-    told = ", ".join(f"{count} {verdict}" for verdict, count in verdict_counts(judgements).items())
-    figure.suptitle(f"What to believe of {len(judgements)} conclusions: {told}", fontsize=8.5, fontweight="bold")
-    for axes, half in zip(figure.subplots(1, 2), halves, strict=True):
+    columns = [[each for each in judgements if (each.claim.framework == "torch") == torch] for torch in (False, True)]
+    rows = max(map(len, columns))
+    text = ", ".join(f"{count} {verdict}" for verdict, count in count_verdicts(judgements).items())
+    figure.suptitle(f"Verdicts on {len(judgements)} conclusions: {text}", fontsize=8.5, fontweight="bold")
+    for axes, column in zip(figure.subplots(1, 2), columns, strict=True):
         axes.axis("off")
         axes.set(xlim=(0, 1), ylim=(rows - 0.5, -0.5))
-        for place, judgement in enumerate(half):
-            chip = {"boxstyle": "round,pad=0.2", "facecolor": colours.VERDICTS[judgement.verdict], "edgecolor": "none"}
-            ink = colours.ON_VERDICTS[judgement.verdict]
+        for place, judgement in enumerate(column):
+            background, ink = style.VERDICTS[judgement.verdict]
+            badge = {"boxstyle": "round,pad=0.2", "facecolor": background, "edgecolor": "none"}
             centred = {"va": "center", "fontsize": SMALL}
-            axes.text(0.1, place, judgement.verdict, color=ink, ha="center", bbox=chip, **centred)
+            axes.text(0.1, place, judgement.verdict, color=ink, ha="center", bbox=badge, **centred)
             axes.text(0.235, place, judgement.claim.id, fontweight="bold", **centred)
             axes.text(0.33, place, textwrap.fill(judgement.claim.claim, LINE), **centred)

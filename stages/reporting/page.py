@@ -1,21 +1,22 @@
-"""The report as one HTML page that needs no other file and no network: to be read on any screen, sent, printed.
+"""The report as one self-contained HTML page, for any screen, for mail and for print: report.md and the model cards."""
 
-It says what report.md and the model cards say; nothing is written for it alone.
-"""
-
+from base64 import b64encode
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown import Markdown
 from markdown.extensions.toc import slugify
+from PIL import Image
 
-from stages.reporting.page_elements import Elements
-from stages.reporting.page_links import REPORT_ID, heading_id
-from stages.reporting.rendering import TEMPLATES
+from stages.reporting.document import TEMPLATES, render
+from stages.reporting.page_elements import Elements, heading_id
+from stages.verdicts.reading import read_file
 
-REPORT = "reports/report.md"
+# Colours are rounded to 64 levels a channel, at most two steps of 255 away, white still white: invisible, and a fifth
+# smaller.
+ROUNDED = [round(round(value * 63 / 255) * 255 / 63) for value in range(256)]
 
 
 class Document(NamedTuple):
@@ -26,40 +27,40 @@ class Document(NamedTuple):
     headings: list[dict[str, Any]]
 
 
-def write_page(report: str, cards: Mapping[str, str], figures: Path) -> str:
-    """The page that holds `report`, report.md's text, then the model cards by their paths relative to it.
-
-    Pictures are taken from `figures`, whatever the documents call that folder's place.
-    """
-    paths = {f"reports/{path}": text for path, text in cards.items()}
-    anchors = {REPORT: REPORT_ID} | {path: f"card-{PurePosixPath(path).stem}" for path in paths}
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("page.html.j2").render(
-        report=convert(report, REPORT, figures, anchors, top=1),
-        cards=[convert(text, path, figures, anchors, top=3) for path, text in paths.items()],
-        style=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
-        script=(TEMPLATES / "page.js").read_text(encoding="utf-8"),
-    )
+def write_page(texts: Mapping[str, str], figures: Path) -> str:
+    """The page that holds `texts`, report.md and the cards by their paths beside it, with the pictures in `figures`."""
+    anchors = {path: "report" if path == "report.md" else f"card-{PurePosixPath(path).stem}" for path in texts}
+    documents = [
+        convert(text, path, figures, anchors, top=1 if path == "report.md" else 3) for path, text in texts.items()
+    ]
+    known = {
+        "report": documents[0],
+        "cards": documents[1:],
+        "style": (TEMPLATES / "page.css").read_text(encoding="utf-8"),
+        "script": (TEMPLATES / "page.js").read_text(encoding="utf-8"),
+    }
+    return render("page.html.j2", known, html=True)
 
 
 def convert(text: str, path: str, figures: Path, anchors: Mapping[str, str], top: int) -> Document:
     """The Markdown of the document at `path`, its first heading of rank `top`."""
+
+    def slug(heading: str, separator: str) -> str:
+        return heading_id(anchors[path], slugify(heading, separator))
+
+    elements = Elements(path, anchors, lambda name: embed(figures / name))
     converter = Markdown(
-        extensions=["tables", "fenced_code", "sane_lists", "toc", Elements(path, figures, anchors)],
-        extension_configs={
-            "toc": {
-                "baselevel": top,
-                "marker": "",
-                "slugify": lambda heading, separator: heading_id(anchors[path], slugify(heading, separator)),
-            }
-        },
+        extensions=["tables", "fenced_code", "sane_lists", "toc", elements],
+        extension_configs={"toc": {"baselevel": top, "marker": "", "slugify": slug}},
         output_format="html",
     )
     return Document(anchors[path], converter.convert(text), converter.toc_tokens)
+
+
+def embed(path: Path) -> dict[str, str]:
+    """The picture at `path` as attributes of an `img` element: a data URI, width and height."""
+    picture = read_file(path, lambda path: Image.open(path).convert("RGB"))
+    content = BytesIO()
+    picture.point(ROUNDED * 3).save(content, format="WEBP", lossless=True, method=4, quality=80)
+    source = f"data:image/webp;base64,{b64encode(content.getvalue()).decode()}"
+    return {"src": source, "width": str(picture.width), "height": str(picture.height)}

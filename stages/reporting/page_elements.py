@@ -1,42 +1,43 @@
-"""What a document's Markdown becomes beyond plain HTML: pictures that can be enlarged, tables that scroll in a box of
-their own, verdicts as badges, links that lead somewhere.
+"""What Markdown becomes beyond plain HTML: pictures that can be enlarged, tables that scroll, verdicts as badges, and
+links that lead to places in the page, or name the file where it isn't part of the page.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from posixpath import normpath
+from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element, SubElement
 
 from markdown import Markdown
 from markdown.extensions import Extension
 from markdown.treeprocessors import Treeprocessor
 
-from stages.common.errors import StudyError
-from stages.reporting.page_images import embedded
-from stages.reporting.page_links import anchor, is_relative, repository_path
+from stages.errors import StudyError
+from stages.reporting.style import VERDICTS
 
-VERDICTS = ("supported", "contradicted", "undecided", "artefact", "not judged")
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-FIGURES = "reports/figures/"
+REPORTS, FIGURES = "reports", "figures/"
 
 
-class Elements(Extension):
-    """Python-Markdown's hook for the rewriting of one document."""
+def heading_id(document: str, slug: str) -> str:
+    """The id of a heading: no two documents of the page share one. The report's own are as in report.md."""
+    return slug if document == "report" else f"{document}-{slug}"
 
-    def __init__(self, document: str, figures: Path, anchors: Mapping[str, str]) -> None:
+
+class Elements(Extension, Treeprocessor):
+    """Rewrites the elements of one document in place.
+
+    `anchors` has the id of each document by its path beside the report; `embed` returns the attributes of a picture in
+    figures/.
+    """
+
+    def __init__(self, document: str, anchors: Mapping[str, str], embed: Callable[[str], dict[str, str]]) -> None:
         super().__init__()
-        self.document, self.figures, self.anchors = document, figures, anchors
+        self.document, self.anchors, self.embed = document, anchors, embed
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
-        """Rewrite once ids are given (5) and before escapes are undone (0)."""
-        md.treeprocessors.register(Rewriter(md, self), "page_elements", 2)
-
-
-class Rewriter(Treeprocessor):
-    """Walks through a document's elements in their order and changes them in place."""
-
-    def __init__(self, md: Markdown, settings: Elements) -> None:
-        super().__init__(md)
-        self.document, self.figures, self.anchors = settings.document, settings.figures, settings.anchors
+        """Rewrite after ids are given (5) and before escapes are undone (0)."""
+        md.treeprocessors.register(self, "page_elements", 2)
 
     def run(self, root: Element) -> None:
         """Called by Python-Markdown."""
@@ -47,57 +48,53 @@ class Rewriter(Treeprocessor):
                 heading = text_of(element)
             elif element.tag == "table":
                 box_table(element, parents[element], heading)
-            elif element.tag == "td":
-                mark_verdict(element)
+            elif element.tag == "td" and (word := text_of(element)) in VERDICTS:
+                element.text = None
+                SubElement(element, "span", {"class": f"verdict {word.replace(' ', '-')}"}).text = word
             elif element.tag == "a":
-                self.lead(element)
+                self.rewrite_link(element)
             elif element.tag == "img":
-                self.show(element, parents[element])
+                self.embed_picture(element, parents[element])
 
-    def lead(self, link: Element) -> None:
-        """Lead to the place in the page. A file outside it is named instead: the page may go where the file isn't."""
-        href = link.get("href", "")
-        if not is_relative(href):
+    def rewrite_link(self, link: Element) -> None:
+        """Lead to the place in the page; outside it, name the file after the text, or in its place."""
+        parts = urlsplit(link.get("href", ""))
+        if parts.scheme or parts.netloc:
             return
-        if target := anchor(self.document, href, self.anchors):
-            link.set("href", f"#{target}")
+        target = self.path_of(parts.path) if parts.path else self.document
+        if anchor := self.anchors.get(target):
+            link.set("href", f"#{heading_id(anchor, parts.fragment) if parts.fragment else anchor}")
             return
-        link.tag = "span"
-        link.attrib.clear()
-        name_file(link, repository_path(self.document, href))
+        file, text, tail = normpath(f"{REPORTS}/{target}"), text_of(link), link.tail
+        link.clear()
+        link.tag, link.tail = "span", tail
+        named = file.endswith(text)
+        link.text = "" if named else f"{text} ("
+        code = SubElement(link, "code")
+        code.text, code.tail = file, "" if named else ")"
 
-    def show(self, image: Element, parent: Element) -> None:
-        """Put the picture into the page; one that has a paragraph to itself is a figure that can be enlarged."""
+    def embed_picture(self, image: Element, parent: Element) -> None:
+        """Put the picture into the page; in a paragraph of its own it becomes a figure that can be enlarged."""
         source = image.get("src", "")
-        path = repository_path(self.document, source)
-        if not is_relative(source) or not path.startswith(FIGURES):
-            raise StudyError(f"{self.document} shows {source}, which is not a picture in {FIGURES.rstrip('/')}")
-        picture = embedded(self.figures / path.removeprefix(FIGURES))
-        image.attrib |= {"src": picture.source, "width": str(picture.width), "height": str(picture.height)}
-        image.attrib |= {"loading": "lazy", "decoding": "async"}
+        path = self.path_of(source)
+        if urlsplit(source).scheme or not path.startswith(FIGURES):
+            raise StudyError(f"{REPORTS}/{self.document} shows {source}, which is not in {REPORTS}/{FIGURES}")
+        image.attrib |= self.embed(path.removeprefix(FIGURES)) | {"loading": "lazy", "decoding": "async"}
         if parent.tag == "p" and len(parent) == 1 and not text_of(parent):
-            make_figure(parent, image)
+            parent.tag = "figure"
+            parent.remove(image)
+            label = SubElement(parent, "label")  # its tick box switches between the sizes, without a script
+            SubElement(label, "input", {"type": "checkbox", "aria-label": "Full size"})
+            label.append(image)
+
+    def path_of(self, link: str) -> str:
+        """The path, beside the report, of the file that a relative link of this document names."""
+        return normpath(PurePosixPath(self.document).parent / link)
 
 
 def text_of(element: Element) -> str:
     """The text in an element, without its markup."""
     return "".join(element.itertext()).strip()
-
-
-def name_file(element: Element, path: str) -> None:
-    """Have an element's text name a file: in brackets at its end, unless all that it says is the file's name."""
-    if path.endswith(text_of(element)):
-        tail = element.tail
-        element.clear()
-        element.tail = tail
-        SubElement(element, "code").text = path
-        return
-    if len(element):
-        element[-1].tail = (element[-1].tail or "") + " ("
-    else:
-        element.text = (element.text or "") + " ("
-    code = SubElement(element, "code")
-    code.text, code.tail = path, ")"
 
 
 def box_table(table: Element, parent: Element, heading: str) -> None:
@@ -108,22 +105,3 @@ def box_table(table: Element, parent: Element, heading: str) -> None:
     box.tail, table.tail = table.tail, None
     parent[list(parent).index(table)] = box
     box.append(table)
-
-
-def mark_verdict(cell: Element) -> None:
-    """Make a cell that holds a verdict and nothing else a badge."""
-    word = text_of(cell)
-    if word in VERDICTS:
-        for child in list(cell):
-            cell.remove(child)
-        cell.text = None
-        SubElement(cell, "span", {"class": f"verdict {word.replace(' ', '-')}"}).text = word
-
-
-def make_figure(paragraph: Element, image: Element) -> None:
-    """Make the paragraph a figure. A tick box, which needs no script, switches between its sizes."""
-    paragraph.tag = "figure"
-    paragraph.remove(image)
-    label = SubElement(paragraph, "label")
-    SubElement(label, "input", {"type": "checkbox", "aria-label": "Full size"})
-    label.append(image)

@@ -1,7 +1,7 @@
-"""What the figure of a published study shows: its curves as published beside those of the same trainings here.
+"""What the figures and tables of studies show: published curves with ours, and trainings with one thing changed.
 
-The NumPy network is trained again as published (a study `published_<name>`) and corrected (a study `<name>`). Of the
-PyTorch networks, one study holds both what the report says and, where that was something else, what its code ran.
+The NumPy network is trained as published (a study `published_<name>`) and corrected (a study `<name>`). Of the PyTorch
+networks, one study holds both what the report says and, where that differs, what its code ran.
 """
 
 from collections.abc import Mapping
@@ -9,18 +9,20 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from stages.reporting.looks import is_ordered, looks_of, value_of
-from stages.reporting.naming import AS_RUN, BASELINE, as_run_name, label, title
-from stages.reporting.published import Published
-from stages.reporting.settings import common_settings, otherwise
-from stages.reporting.studies import Curves, Result, diverged_count
-from stages.reporting.tables import NOTHING, mean_and_sd
+from stages.params import NumpyTraining
+from stages.reporting.names import AS_PUBLISHED, change_name, common_settings, differences, label, layers_name, title
+from stages.reporting.style import is_ordered, styles_of, value_of
+from stages.verdicts.evidence import as_published
+from stages.verdicts.reading import AS_RUN, BASELINE, Curves, Framework, StudyResult, Training
 
-NUMPY_STUDIES = ("learning_rate", "batch_size", "architecture")
-TORCH_STUDIES = (
-    *("baseline", "dropout", "weight_decay", "hidden_layers", "hidden_nodes"),
-    *("epochs", "batch_size", "optimiser", "learning_rate", "final"),
-)
+PUBLISHED_STUDIES = {
+    "NumPy": ("learning_rate", "batch_size", "architecture"),
+    "PyTorch": (
+        *("baseline", "dropout", "weight_decay", "hidden_layers", "hidden_nodes"),
+        *("epochs", "batch_size", "optimiser", "learning_rate", "final"),
+    ),
+}
+PREFIXES = {"NumPy": "", "PyTorch": "torch_"}  # of the names of figures: both frameworks have studies of equal names
 # The columns of figures and tables.
 PUBLISHED, REPRODUCED, CORRECTED, RUN, REPORTED = "published", "reproduced", "corrected", "as run", "as reported"
 
@@ -29,22 +31,22 @@ PUBLISHED, REPRODUCED, CORRECTED, RUN, REPORTED = "published", "reproduced", "co
 class Sweep:
     """A published study. `columns`, the published one first, are None where params.yaml lacks what they need.
 
-    Their variants are called by labels, which mean the same in all of them; `looks` has each label's colour and line,
+    Their variants are called by labels, which mean the same in all of them; `styles` has each label's colour and line,
     and `ordered` says whether labels are values of a quantity; `baseline` is the label, if any, of what all studies
-    depart from. `ends` is the column of runs.csv by which the ends of trainings compare, `split` the images it is
-    measured on. `settings`: what the variants of a column have in common; `otherwise`: what the published code did
-    otherwise than reported.
+    depart from. `ends` is the column of runs.csv by which the ends of trainings are compared, `split` its images.
+    `settings`: what the variants of a column have in common; `differences`: where the published code differs from the
+    report.
     """
 
     name: str
     columns: dict[str, Curves | None]
-    looks: dict[str, dict]
+    styles: dict[str, dict]
     ordered: bool
     baseline: str | None
     ends: str
     split: str
     settings: dict[str, str]
-    otherwise: list[str]
+    differences: list[str]
 
     @property
     def title(self) -> str:
@@ -52,87 +54,112 @@ class Sweep:
         return title(self.name)
 
 
-def numpy_sweep(name: str, published: Published, results: Mapping[str, Result]) -> Sweep:
-    """A study of the NumPy network. What compares is the accuracy on the test images after training."""
-    columns: dict[str, Curves | None] = {PUBLISHED: labelled(published.curves(name))}
-    settings = {}
-    ours = {REPRODUCED: results.get(f"published_{name}"), CORRECTED: results.get(name)}
-    for column, result in ours.items():
-        columns[column] = labelled(result) if result else None
-        if result:
-            settings[column] = common_settings(variant.training for variant in result.study.variants)
-    return build_sweep(name, columns, None, "test_accuracy", published.split, settings, [])
+def published_sweeps(framework: Framework) -> list[Sweep]:
+    """The published studies with ours; where nothing is comparable, only those that params.yaml has."""
+    return [
+        sweep(framework, name)
+        for name in PUBLISHED_STUDIES[framework.name]
+        if framework.comparable or name in framework.results
+    ]
 
 
-def torch_sweep(name: str, published: Published, results: Mapping[str, Result], *, comparable: bool) -> Sweep:
-    """A study of the PyTorch networks: one column of ours where the code ran what the report says, or else two.
+def further_studies(framework: Framework) -> list[tuple[StudyResult, dict[str, Curves]]]:
+    """The studies that are not in the published report, with the groups of their variants."""
+    names = PUBLISHED_STUDIES[framework.name]
+    known = {*names, *(f"published_{name}" for name in names if framework.name == "NumPy")}
+    results = framework.results
+    return [(result, groups_of(result, results)) for name, result in results.items() if name not in known]
 
-    What compares is the accuracy on the validation images after training; published numbers only where `comparable`.
+
+def sweep(framework: Framework, name: str) -> Sweep:
+    """A published study: in NumPy, test accuracies after training are compared, in PyTorch validation accuracies.
+
+    PyTorch has one column of ours where the code ran what the report says, or else two.
     """
-    columns: dict[str, Curves | None] = {PUBLISHED: labelled(published.curves(name))} if comparable else {}
-    settings = {}
-    result, runs = results.get(name), published.runs_of(name)
-    trainings = {variant.name: variant.training for variant in result.study.variants} if result else {}
-    as_run = [as_run_name(run.variant, run.as_run is not None) for run in runs.itertuples()]
-    as_run += [variant for variant in trainings if variant.endswith(AS_RUN) and variant not in as_run]
-    ours = {RUN: as_run} if any(variant.endswith(AS_RUN) for variant in as_run) else {}
-    ours[REPORTED] = [variant for variant in trainings if not variant.endswith(AS_RUN)]
-    for column, variants in ours.items():
-        found = {label(variant.removesuffix(AS_RUN)): variant for variant in variants if variant in trainings}
-        columns[column] = result.select(found) if found else None
-        if found:
-            settings[column] = common_settings(trainings[variant] for variant in found.values())
-    baseline = baseline_label(name, results)
-    return build_sweep(name, columns, baseline, "final_accuracy", published.split, settings, otherwise(runs))
+    published, results = framework.published, framework.results
+    runs, result = published.runs_of(name), results.get(name)
+    if framework.name == "NumPy":
+        names = {
+            column: (each, {label(variant): variant for variant in each.variants} if each else {})
+            for column, each in ((REPRODUCED, results.get(f"published_{name}")), (CORRECTED, result))
+        }
+    else:
+        known = result.variants if result else []
+        as_run = [f"{run.variant}{AS_RUN}" if run.as_run is not None else run.variant for run in runs.itertuples()]
+        as_run += [variant for variant in known if variant.endswith(AS_RUN) and variant not in as_run]
+        names = {}
+        if any(variant.endswith(AS_RUN) for variant in as_run):
+            found = {label(variant.removesuffix(AS_RUN)): variant for variant in as_run if variant in known}
+            names[RUN] = result, found
+        names[REPORTED] = result, {label(variant): variant for variant in known if not variant.endswith(AS_RUN)}
+    columns: dict[str, Curves | None] = {}
+    if framework.comparable:
+        curves = published.curves(name)
+        columns[PUBLISHED] = curves.select({label(variant): variant for variant in curves.variants})
+    columns |= {column: each.select(variants) if variants else None for column, (each, variants) in names.items()}
+    labels = list(dict.fromkeys(variant for curves in columns.values() if curves for variant in curves.variants))
+    if ordered := is_ordered(name, labels):
+        labels.sort(key=value_of)
+    baseline = baseline_label(name, results) if framework.name == "PyTorch" else None
+    return Sweep(
+        name=name,
+        columns=columns,
+        styles=styles_of(name, labels, baseline),
+        ordered=ordered,
+        baseline=baseline,
+        ends="test_accuracy" if framework.name == "NumPy" else "final_accuracy",
+        split=published.split,
+        settings={
+            column: common_settings(each.trainings[variant] for variant in variants.values())
+            for column, (each, variants) in names.items()
+            if variants
+        },
+        differences=differences(runs) if framework.name == "PyTorch" else [],
+    )
 
 
-def baseline_label(name: str, results: Mapping[str, Result]) -> str | None:
+def baseline_label(name: str, results: Mapping[str, StudyResult]) -> str | None:
     """The variant of study `name` that is the baseline: of the variants of that study, the one listed most."""
     if name not in results or BASELINE not in results:
         return None
-    listed = [variant.training for result in results.values() for variant in result.study.variants]
-    counts = [(listed.count(variant.training), variant.training) for variant in results[BASELINE].study.variants]
-    _, training = max(counts, key=lambda counted: counted[0])
-    own = [variant.name for variant in results[name].study.variants if variant.training == training]
-    return label(own[0].removesuffix(AS_RUN)) if own else None
+    listed = [training for result in results.values() for training in result.trainings.values()]
+    training = max(results[BASELINE].trainings.values(), key=listed.count)
+    own = (variant for variant, settings in results[name].trainings.items() if settings == training)
+    return next((label(variant.removesuffix(AS_RUN)) for variant in own), None)
 
 
-def labelled(curves: Curves) -> Curves:
-    """The same, its variants called by their labels."""
-    return curves.select({label(variant): variant for variant in curves.variants})
+def groups_of(result: StudyResult, results: Mapping[str, StudyResult]) -> dict[str, Curves]:
+    """The variants of a study by what they differ in, if each is a published training with one change.
+
+    The change is clipping, or another objective. Each group begins with its training as published: the variant, of any
+    study in `results`, whose settings are equal but for the change. Other studies have no groups.
+    """
+    plain = {name: as_published(training) for name, training in result.trainings.items() if is_changed(training)}
+    if len(plain) < len(result.variants):
+        return {}
+    by_layers = len(set(map(layers_name, plain.values()))) > 1
+    groups: dict[str, dict[str, Curves]] = {}
+    for name, training in plain.items():
+        heading = layers_name(training) if by_layers else f"learning rate {training.lr:g}"
+        group = groups.setdefault(heading, {})
+        for other in results.values():
+            for variant, settings in other.trainings.items():
+                if settings == training and AS_PUBLISHED not in group:
+                    group[AS_PUBLISHED] = other.select({AS_PUBLISHED: variant})
+        change = change_name(result.trainings[name])
+        change = name if change in group else change
+        group[change] = result.select({change: name})
+    return {
+        heading: Curves(
+            result.split,
+            pd.concat([curves.history for curves in group.values()]),
+            pd.concat([curves.runs for curves in group.values()]),
+        )
+        for heading, group in groups.items()
+    }
 
 
-def build_sweep(
-    name: str,
-    columns: dict[str, Curves | None],
-    baseline: str | None,
-    ends: str,
-    split: str,
-    settings: dict[str, str],
-    differences: list[str],
-) -> Sweep:
-    """Put the labels of all columns in order and give each one look."""
-    labels = list(dict.fromkeys(variant for curves in columns.values() if curves for variant in curves.variants))
-    ordered = is_ordered(name, labels)
-    if ordered:
-        labels.sort(key=value_of)
-    looks = looks_of(name, labels, baseline)
-    return Sweep(name, columns, looks, ordered, baseline, ends, split, settings, differences)
-
-
-def sweep_table(sweep: Sweep) -> pd.DataFrame:
-    """A row a label, the columns' figures after training; ready to print. A diverged run counts as it ended."""
-    rows = []
-    for variant in sweep.looks:
-        row = {sweep.title.lower(): variant}
-        runs = {column: curves.runs_of(variant) for column, curves in sweep.columns.items() if curves}
-        for column, own in runs.items():
-            split = sweep.columns[column].split
-            row[f"{column}: {split} accuracy"] = mean_and_sd(own["final_accuracy"])
-            if split != "test" and column != PUBLISHED:
-                row[f"{column}: test accuracy"] = mean_and_sd(own["test_accuracy"])
-        for column, own in runs.items():
-            if column != PUBLISHED:
-                row[f"{column}: diverged"] = diverged_count(own) if len(own) else NOTHING
-        rows.append(row)
-    return pd.DataFrame(rows)
+def is_changed(training: Training) -> bool:
+    """Whether a training is the published one with its gradients clipped or another objective."""
+    published = isinstance(training, NumpyTraining) and training.protocol == "published"
+    return published and training != as_published(training)

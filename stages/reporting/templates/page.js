@@ -1,16 +1,13 @@
 // The page is complete without this script. With it, colours can be switched, tables sorted, and the contents follow.
 "use strict";
 
-const REMEMBERED = "report-colours";
-const MISSING = new Set(["", "–"]);
-const NUMBER = /(?<![\w.,])[+−-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+−-]?\d+)?/gi;
-const words = new Intl.Collator("en");
+const words = new Intl.Collator("en", { numeric: true });
 const wide = matchMedia("(min-width: 64rem)");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-// Before the first paint, so that nothing flashes. Browsers may refuse to remember anything; then nothing is.
+// Before the first paint, so that nothing flashes. Browsers may refuse to store anything.
 try {
-  const colours = localStorage.getItem(REMEMBERED);
+  const colours = localStorage.getItem("report-colours");
   if (colours) document.documentElement.dataset.colours = colours;
 } catch {}
 
@@ -19,41 +16,24 @@ function switchColours() {
   const colours = shown === "dark" ? "light" : "dark";
   document.documentElement.dataset.colours = colours;
   try {
-    localStorage.setItem(REMEMBERED, colours);
+    localStorage.setItem("report-colours", colours);
   } catch {}
 }
 
-// What a cell is sorted by: its text, with the numbers in it as numbers, without the deviation or interval behind one.
-function sortingKey(cell) {
-  const text = cell.textContent.trim().split(/\s[±[]/)[0];
-  if (MISSING.has(text)) return null;
-  const key = [];
-  let end = 0;
-  for (const match of text.matchAll(NUMBER)) {
-    if (match.index > end) key.push(text.slice(end, match.index));
-    key.push(Number(match[0].replaceAll(",", "").replaceAll("−", "-")));
-    end = match.index + match[0].length;
-  }
-  if (end < text.length) key.push(text.slice(end));
-  return key;
-}
-
-function compareKeys(a, b) {
-  for (let i = 0; i < Math.min(a.length, b.length); i++) {
-    const numbers = [a[i], b[i]].filter((part) => typeof part === "number").length;
-    const order =
-      numbers === 2 ? a[i] - b[i] : numbers === 1 ? (typeof a[i] === "number" ? -1 : 1) : words.compare(a[i], b[i]);
-    if (order) return order;
-  }
-  return a.length - b.length;
+// Cells are compared by the number that they begin with, then as text with the numbers in it as numbers.
+function compareCells(a, b) {
+  const [x, y] = [a, b].map((text) => parseFloat(text.replaceAll(",", "").replace("−", "-")));
+  if (x !== y && !(isNaN(x) && isNaN(y))) return isNaN(x) ? 1 : isNaN(y) ? -1 : x - y;
+  return words.compare(a, b);
 }
 
 // Rows that have nothing in the column stay last in both directions; equal ones keep their order.
 function sortTable(table, heading) {
   const direction = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
   const body = table.tBodies[0];
-  const keyed = [...body.rows].map((row) => [sortingKey(row.cells[heading.cellIndex]), row]);
-  keyed.sort(([a], [b]) => (a && b ? direction * compareKeys(a, b) : (a === null) - (b === null)));
+  const keyed = [...body.rows].map((row) => [row.cells[heading.cellIndex].textContent.trim(), row]);
+  const isMissing = (text) => text === "" || text === "–";
+  keyed.sort(([a], [b]) => isMissing(a) - isMissing(b) || direction * compareCells(a, b));
   body.append(...keyed.map(([, row]) => row));
   for (const other of heading.parentElement.cells) other.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");

@@ -1,0 +1,122 @@
+"""How numbers, rules and verdicts are written, in files and in the report."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from stages.verdicts.rules import SINGLE, Comparison, Side
+from stages.verdicts.statistics import Estimate
+
+NOTHING = "–"
+WAYS = {
+    "highest": "the highest of",
+    "lowest": "the lowest of",
+    "mean": "the mean of",
+    "range": "the range over",
+    "per_doubling_of_batch_size": "the change per doubling of the batch size over",
+    "per_doubling_of_weights": "the change per doubling of the number of weights over",
+}
+DIGITS = {"plateau_epoch": 1, "epochs_to": 1, "epoch_seconds": 2}  # of other quantities: 4
+FEW = 4  # of more variants, only the first and the last are named
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A fixed count of decimals; a dash for what is missing or not finite."""
+    return NOTHING if value is None or not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 4) -> str:
+    """A number with its sign, for differences; zero has none."""
+    if value is None or not np.isfinite(value):
+        return NOTHING
+    rounded = round(value, digits)
+    return f"{rounded:+.{digits}f}".replace("-", "−") if rounded else f"{0:.{digits}f}"
+
+
+def percent(share: float | None) -> str:
+    """A share in percent: `90.46 %`."""
+    return f"{number(None if share is None else 100 * share, 2)} %"
+
+
+def mean_and_sd(values: Iterable[float], digits: int = 4) -> str:
+    """`mean ± sd` of the finite values; of a single value, the value."""
+    finite = np.array([value for value in values if np.isfinite(value)])
+    if len(finite) == 0:
+        return NOTHING
+    mean = number(finite.mean(), digits)
+    return mean if len(finite) == 1 else f"{mean} ± {number(finite.std(ddof=1), digits)}"
+
+
+def interval(low: float, high: float, digits: int = 4, *, sign: bool = False) -> str:
+    """`[low, high]`; a dash where either is not finite."""
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return NOTHING
+    write = signed if sign else number
+    return f"[{write(low, digits)}, {write(high, digits)}]"
+
+
+def span(values: Iterable[int]) -> str:
+    """`4–7`, or `4` for equal values; a dash for none."""
+    ends = sorted(values)
+    return "–".join(str(value) for value in sorted({ends[0], ends[-1]})) if ends else NOTHING
+
+
+def p_text(p: float) -> str:
+    """A p-value to two digits; a very small one as a bound."""
+    if not np.isfinite(p):
+        return NOTHING
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def listed(words: Iterable[object]) -> str:
+    """Words as a sentence lists them: `1, 2 and 3`."""
+    texts = [str(word) for word in words]
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def quantity_name(quantity: str, at: float | None = None) -> str:
+    """A quantity in words."""
+    name = quantity.replace("_", " ")
+    return name if at is None else f"{name} {at:g}"
+
+
+def side_text(side: Side) -> str:
+    """`0.15`, or `the highest of 1, 2 and 3`."""
+    names = [name.replace("_", " ").replace("/", " ") for name in side.variants]
+    text = listed(names) if len(names) <= FEW else f"{names[0]} to {names[-1]}"
+    return text if side.way == SINGLE else f"{WAYS[side.way]} {text}"
+
+
+def left_text(comparison: Comparison) -> str:
+    """The left of a comparison."""
+    return side_text(comparison.left) if comparison.left else str(comparison.model).replace("_", " ")
+
+
+def right_text(comparison: Comparison) -> str:
+    """The right of a comparison, with its sense: `below 0.2`."""
+    right = side_text(comparison.right) if comparison.right else f"{comparison.bound:g}"
+    return f"{comparison.sense} {right}"
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """A comparison as a phrase: `final accuracy: 2 below 1 by more than 0.05`."""
+    quantity = quantity_name(comparison.quantity, comparison.at)
+    text = f"{quantity}: {left_text(comparison)} {right_text(comparison)}"
+    if comparison.sense == "near":
+        return f"{text}, within {comparison.margin:g}"
+    return f"{text} by more than {comparison.margin:g}" if comparison.margin else text
+
+
+def estimate_text(comparison: Comparison, estimate: Estimate) -> str:
+    """An estimate with its interval: `+0.0123 [−0.0371, +0.0239]`."""
+    digits, left = DIGITS.get(comparison.quantity, 4), comparison.left
+    sign = comparison.right is not None or (left is not None and left.way.startswith("per_doubling"))
+    value = (signed if sign else number)(estimate.value, digits)
+    return f"{value} {interval(estimate.low, estimate.high, digits, sign=sign)}"
+
+
+def counts_text(counts: dict[str, int]) -> str:
+    """Verdicts in a sentence: `7 are supported, 3 contradicted and 1 undecided`."""
+    (first, count), *others = counts.items()
+    text = listed([f"{count} are {first}", *(f"{count} {verdict}" for verdict, count in others)])
+    return text.replace(" artefact", " artefacts of the code")
