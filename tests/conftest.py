@@ -1,15 +1,17 @@
-"""What the tests share: a miniature of the project, one on which the whole pipeline has run, and made-up results."""
+"""What several test files share."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
 from tests.miniature import write_miniature
-from tests.project import Project, make_project
-from tests.results import make_results
+
+if TYPE_CHECKING:
+    from tests.project import Project
 
 
 @pytest.fixture
@@ -21,7 +23,9 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results of a project, made up. Not to be changed: take a copy."""
+    """Made-up results of a project. Not to be changed: take a copy."""
+    from tests.results import make_results  # only the report's tests need pandas
+
     folder = tmp_path_factory.mktemp("results")
     make_results(folder)
     return folder
@@ -36,21 +40,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def miniature_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project in miniature, committed, nothing run yet. Not to be changed: take a `copy`."""
-    return make_project(tmp_path_factory.mktemp("miniature"))
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> "Project":
+    """The project in miniature after `dvc repro`, results committed. Not to be changed: take a `copy`."""
+    from tests.project import make_project  # DVC's import takes a second
 
-
-@pytest.fixture(scope="session")
-def reproduced_project(miniature_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The same after `dvc repro`, results committed. Not to be changed: take a `copy`."""
-    project = miniature_project.copy(tmp_path_factory.mktemp("reproduced") / "project")
-    project.dvc("repro", STUDY_JOBS="1")  # spares starting workers for runs of a few milliseconds
+    project = make_project(tmp_path_factory.mktemp("miniature"))
+    project.dvc("repro")
     project.commit()
     return project
-
-
-@pytest.fixture
-def reproduced(reproduced_project: Project, tmp_path: Path) -> Project:
-    """A copy of the reproduced project, to be changed at will."""
-    return reproduced_project.copy(tmp_path / "project")

@@ -1,4 +1,4 @@
-"""A copy of the project that can be run in seconds: miniature data, few and short runs, and yet the whole pipeline."""
+"""A copy of the project that runs in seconds: the real pipeline with miniature data and few, short runs."""
 
 import os
 import re
@@ -9,32 +9,43 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import modify_yaml
 
 from tests.miniature import write_miniature
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ("dvc.lock", "reports", "data/raw", "data/prepared", "data/models", "data/archives", "data/checked.txt")
-KEPT_VARIANTS = 2
-DIVERGING = "learning_rate"  # the study with a run that is bound to diverge
-# Each stage that imports PyTorch takes seconds, so few ablations stay: the baseline, one that shares variants with it
-# and has others called as_run, and one that the published report didn't make, where one is given seeds of its own.
-BASELINE, SHARING, FURTHER = "baseline", "hidden_layers", "pixels"
-ABLATIONS = [f"ablations@{study}" for study in (BASELINE, SHARING, FURTHER)]
-RUNNING = re.compile(r"^Running stage '(.+)'", re.MULTILINE)  # what DVC says of each stage that it runs
-DEAD_MIRROR = "http://127.0.0.1:9/"
+SOURCES = (".dvc/.gitignore", ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml", "params.yaml")
+FOLDERS = ("data/published", "stages", "tools")
+STUDIES = {"tune": ("published_learning_rate", "learning_rate"), "ablations": ("baseline",)}
+RUNNING = re.compile(r"^Running stage '(.+)'", re.MULTILINE)  # what DVC prints of each stage that it runs
 IDENTITY = ("-c", "user.name=Nobody", "-c", "user.email=nobody@example.invalid")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+DVC = (sys.executable, "-m", "dvc")
 
 
 class Project:
-    """The copy, with the data sets that its DATASETS_DIR holds; runs what a user would type."""
+    """The copy in `folder`; `home` holds its data sets, in `datasets`, and what DVC keeps for itself."""
 
-    def __init__(self, folder: Path, data: Path, home: Path) -> None:
-        self.folder, self.data, self.home = folder, data, home
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder, self.home = folder, home
 
-    def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def environment(self) -> dict[str, str]:
+        """What a user on a bare machine has: no identity for git, no proxy, no settings of the study."""
+        ours = ("DATASETS_DIR", "STUDY_", "DVC_", "GIT_", "PYTHONPATH")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        return inherited | {
+            "DATASETS_DIR": str(self.home / "datasets"),
+            "DVC_SITE_CACHE_DIR": str(self.home / "dvc"),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "HOME": str(self.home),
+            "NO_PROXY": "*",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            # As few as possible, so that a test that asks for more sees a difference; two jobs would also take longer.
+            **dict.fromkeys(("STUDY_JOBS", *THREADS), "1"),
+        }
+
+    def run(self, *command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the copy, standard error among its output; the caller looks at the exit status."""
         return subprocess.run(
             command,
@@ -47,79 +58,51 @@ class Project:
             check=False,
         )
 
-    def succeed(self, *command: str, **variables: str) -> str:
+    def succeed(self, *command: str | Path, **variables: str) -> str:
         """Run a command that must succeed; return its output."""
         done = self.run(*command, **variables)
-        assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}"
+        assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
     def dvc(self, *arguments: str, **variables: str) -> str:
         """Run a DVC command that must succeed; return its output."""
-        return self.succeed(sys.executable, "-m", "dvc", *arguments, **variables)
-
-    def environment(self) -> dict[str, str]:
-        """What a user on a bare machine has: no identity for git, no proxy, no settings of ours."""
-        ours = ("DATASETS_DIR", "STUDY_", "DVC_", "GIT_", "PYTHONPATH")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        return inherited | {
-            "DATASETS_DIR": str(self.data),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "HOME": str(self.home),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "NO_PROXY": "*",
-            "no_proxy": "*",
-            "DVC_SITE_CACHE_DIR": str(self.home / "dvc"),
-            # Small networks gain nothing by more threads, and lose much where other work holds the cores.
-            "OMP_NUM_THREADS": "1",
-        }
+        return self.succeed(*DVC, *arguments, **variables)
 
     def commit(self) -> None:
-        """Commit everything, as nobody."""
+        """Commit everything."""
         self.succeed("git", "add", "--all")
         self.succeed("git", *IDENTITY, "commit", "--quiet", "--message", "as it is")
 
     def copy(self, folder: Path) -> "Project":
         """An independent copy, results, cache and all."""
         shutil.copytree(self.folder, folder, symlinks=True)
-        return Project(folder, self.data, self.home)
+        return Project(folder, self.home)
 
-    def files(self) -> dict[str, bytes]:
-        """dvc.lock and every file of reports/."""
-        paths = [self.folder / "dvc.lock", *sorted((self.folder / "reports").rglob("*"))]
-        return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths if path.is_file()}
+    def outputs(self, *folders: str) -> dict[str, bytes]:
+        """The files below folders of the copy; without any, all that the stages write, and dvc.lock."""
+        wanted = folders or ("reports", "data/raw", "data/prepared", "data/models", "data/checked.txt", "dvc.lock")
+        paths = [path for name in wanted for path in ((self.folder / name), *(self.folder / name).rglob("*"))]
+        files = (path for path in paths if path.is_file() and path.name != ".gitignore")
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in files}
 
-    def outputs(self) -> dict[str, bytes]:
-        """The same, and the data that git doesn't hold: all that the stages write."""
-        paths = sorted((self.folder / "data").rglob("*"))
-        data = [path for path in paths if path.is_file() and path.name != ".gitignore"]
-        return self.files() | {str(path.relative_to(self.folder)): path.read_bytes() for path in data}
-
-    def replace(self, file: str, old: str, new: str) -> None:
-        """Put `new` in the place of the first `old` in a file."""
-        path = self.folder / file
-        text = path.read_text(encoding="utf-8")
-        assert old in text, f"{file} has no {old!r}"
-        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    def append(self, file: str, text: str) -> None:
+        """Add text to the end of a file."""
+        with (self.folder / file).open("a", encoding="utf-8") as stream:
+            stream.write(text)
 
 
-def make_project(folder: Path) -> Project:
+def make_project(home: Path) -> Project:
     """Copy the sources (not the results), shrink the study, write miniature data, commit."""
-    project = Project(folder / "project", folder / "datasets", folder)
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith(RESULTS):
-            target = project.folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target)
-    editions = project.folder / "data/editions.yaml"
-    write_miniature(project.data, editions, np.random.default_rng(0))
-    editions.write_text(yaml.safe_dump(with_dead_mirror(yaml.safe_load(editions.read_text())), sort_keys=False))
+    project = Project(home / "project", home)
+    for name in SOURCES + FOLDERS:
+        source, target = ROOT / name, project.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, target)
+    editions = project.folder / "stages/datasets/editions.yaml"
+    write_miniature(home / "datasets", editions, np.random.default_rng(0))
     with modify_yaml(project.folder / "params.yaml") as params:
         shrink(params)
     apply_overrides(project.folder / "params.yaml", [])  # in the form that DVC keeps
@@ -128,50 +111,25 @@ def make_project(folder: Path) -> Project:
     return project
 
 
-def with_dead_mirror(editions: dict[str, Any]) -> dict[str, Any]:
-    """Give every edition a mirror that refuses at once, so that nothing is asked of the network."""
-    for data_set in editions.values():
-        for edition in data_set.values():
-            edition["upstream"] = {"files": {"archive.tar.gz": None}, "mirrors": [DEAD_MIRROR]}
-    return editions
-
-
 def shrink(params: dict[str, Any]) -> None:
-    """Few, short runs, in place: every sweep stays, with its first variants; one variant of one is bound to diverge."""
-    # Settings that tests change stand at known values, whatever the study has come to use.
-    params["seed"], params["lr"] = 42, 0.1
-    params["data"]["cifar10"]["edition"] = "jpeg"
-    params["train_torch"]["dataset"] = "cifar10"
-    params["train_torch"]["record"]["dropout"] = 0.0
-    for data_set in params["data"].values():
-        data_set["validation_images"] = 50
-    params["train_numpy"]["epochs"] = 1  # any better, and there would be no mistakes to show
-    for base in params["tune_base"].values():
-        base["epochs"] = 2
-    for study in params["tune"].values():
-        study["variants"] = study["variants"][:KEPT_VARIANTS]
-        study["seeds"] = study["seeds"][:2]
-    params["tune"][DIVERGING]["variants"][0] = {"lr": 1e6}
-    for networks in ("train_torch", "train_cnn", "ablation_base"):
-        for settings in params[networks].values():
-            if isinstance(settings, dict):  # train_torch has its data set beside its networks
-                shrink_torch(settings)
-    params["ablations"] = {name: params["ablations"][name] for name in (BASELINE, SHARING, FURTHER)}
-    for study in params["ablations"].values():
-        study["seeds"] = study["seeds"][:2]
-        for changes in (study["settings"], *study["variants"]):
-            shrink_torch(changes)
-    del params["ablations"][FURTHER]["variants"][KEPT_VARIANTS:]
-    params["ablations"][FURTHER]["variants"][-1]["seeds"] = [1]  # of its own
-
-
-def shrink_torch(settings: dict[str, Any]) -> None:
-    """Small networks and short trainings, in place; what was the same before is the same after."""
-    for key in ("hidden", "widths"):
-        if key in settings:
-            settings[key] = [width // 16 for width in settings[key]]
-    for phase in (settings, *(settings.get("phases") or ())):
-        if phase.get("epochs"):
-            phase["epochs"] = 1
-    if "batch_size" in settings:
-        settings["batch_size"] //= 8
+    """Few studies, small networks and short trainings, in place."""
+    for section, kept in STUDIES.items():
+        params[section] = {name: params[section][name] for name in kept}
+        for study in params[section].values():
+            study["variants"] = study["variants"][:3]
+    for data in params["data"].values():
+        data["validation_images"] = 50
+    params["numpy_defaults"] |= {"epochs": 2, "seeds": [1, 2]}
+    params["numpy_published"]["seeds"] = [42, 1]
+    params["train_numpy"] |= {"architecture": "784-16-10 relu", "epochs": 1}
+    # Runs of a quarter of a second, to be interrupted, and two that diverge.
+    params["tune"]["learning_rate"] |= {"seeds": [1, 2, 3, 4, 5, 6], "settings": {"epochs": 300}}
+    params["tune"]["learning_rate"]["variants"] = [{"lr": 0.2}, {"lr": 1e6, "seeds": [1, 2]}]
+    params["torch_defaults"] |= {"epochs": 6, "seeds": [1, 2]}  # enough epochs for rounding to show
+    params["ablations"]["baseline"]["seeds"] = [1, 2]
+    models = params["train_torch"]
+    models["mlp"] |= {"hidden": "16-8", "epochs": 1}
+    for name in ("cnn_fashion_mnist", "cnn_cifar10"):
+        models[name] |= {"stem": 4, "widths": "4-8-16", "epochs": 1, "batch_size": 16, "precision": "float32"}
+    for phase in (*models["published"]["phases"], *params["ablations"]["baseline"]["variants"][0]["phases"]):
+        phase["epochs"] = 1

@@ -1,177 +1,215 @@
-"""The whole pipeline, by a real `dvc repro`, on miniature data sets in the real formats: nothing is simulated."""
+"""The whole pipeline by real `dvc` commands, on a miniature that all tests here share."""
 
-import csv
 import json
+import re
+import shutil
+import subprocess
 import sys
-from pathlib import Path
+import time
+from datetime import date
 
+import psutil
 import pytest
 from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 
-from stages.common.params import load_params
-from stages.common.sharing import shared_variants
-from tests.project import ABLATIONS, BASELINE, DIVERGING, FURTHER, RUNNING, SHARING, Project
-from tools.pipeline import declared_stages, locked_outputs
+from tests.project import DVC, RUNNING, THREADS, Project
+
+DOWNLOADS, PREPARATIONS = [
+    {f"{stage}@{name}" for name in ("fashion_mnist", "cifar10")} for stage in ("download", "preprocess")
+]
+SWEEPS = {"tune@published_learning_rate", "tune@learning_rate"}
+MODELS = {f"train_torch@{name}" for name in ("published", "mlp", "cnn_fashion_mnist", "cnn_cifar10")}
+NUMPY, TORCH = {"train_numpy", *SWEEPS}, MODELS | {"ablations@baseline"}
+STUDY = "reports/tune/learning_rate"
 
 
-def refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+@pytest.fixture(autouse=True)
+def dvc_of_the_miniature(reproduced: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What DVC keeps for itself lies with the miniature, where DVC runs in this process too."""
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(reproduced.home / "dvc"))
 
 
-def test_repro_makes_every_declared_output(reproduced_project: Project):
-    stages = declared_stages(reproduced_project.folder)
-    assert {stage.name for stage in stages} == set(locked_outputs(reproduced_project.folder))
-    missing = [
-        out for stage in stages for out in (*stage.outs, *stage.kept) if not (reproduced_project.folder / out).exists()
-    ]
-    assert missing == []
+@pytest.fixture
+def project(reproduced: Project, tmp_path) -> Project:
+    """A copy of the reproduced miniature, to be changed at will."""
+    return reproduced.copy(tmp_path / "project")
 
 
-def test_results_parse_strictly(reproduced_project: Project):
-    results = list((reproduced_project.folder / "reports").rglob("*.*"))
-    for path in (path for path in results if path.suffix == ".json"):
-        json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-    for path in (path for path in results if path.suffix == ".csv"):
-        header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines(), strict=True)
-        assert {len(row) for row in rows} <= {len(header)}, path
-        assert not any(cell.lower() in ("nan", "inf", "-inf") for row in rows for cell in row), path
+def stale(project: Project) -> set[str]:
+    """The stages that DVC would rerun, but for those that a rerun of others makes stale."""
+    with Repo(project.folder) as repo:
+        return {name.rpartition(":")[2] for name in repo.status()}
 
 
-def test_diverged_run_is_recorded_and_fails_nothing(reproduced_project: Project):
-    path = reproduced_project.folder / "reports/tune" / DIVERGING / "runs.csv"
-    statuses = [row["status"] for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())]
-    assert "diverged" in statuses
-    assert "ok" in statuses
+def test_repro_makes_every_declared_output(reproduced):
+    with Repo(reproduced.folder) as repo:
+        stages = {stage.name: stage for stage in repo.index.stages}
+    assert set(stages) == {"check", *DOWNLOADS, *PREPARATIONS, *NUMPY, *TORCH, "report"}
+    assert [out.fs_path for stage in stages.values() for out in stage.outs if not out.exists] == []
 
 
-def test_ablations_train_nothing_that_the_baseline_has(reproduced_project: Project):
-    studies = load_params(reproduced_project.folder / "params.yaml").ablations
-    shared = shared_variants(studies, SHARING)
-    assert shared == {"1": "constant", "1_as_run": "batch_256"}
-    for name in (SHARING, FURTHER):
-        path = reproduced_project.folder / "reports/ablations" / name / "runs.csv"
-        rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
-        shared = shared_variants(studies, name)
-        wanted = [(variant.name, f"{seed}") for variant, seed in studies[name].tasks if variant.name not in shared]
-        assert [(row["variant"], row["seed"]) for row in rows] == wanted
-    assert len({len(variant.seeds) for variant in studies[FURTHER].variants}) > 1  # some have seeds of their own
-
-
-def test_a_number_changed_by_hand_reaches_tables_figures_and_comparisons(reproduced: Project):
-    before = reproduced.files()
-    name = f"reports/ablations/{SHARING}/history.csv"
-    *lines, last = before[name].decode().splitlines(keepends=True)
-    (reproduced.folder / name).write_text("".join([*lines, last.rpartition(",")[0] + ",0.987654\n"]), encoding="utf-8")
-    assert RUNNING.findall(reproduced.dvc("repro", "--single-item", "report")) == ["report"]
-    after = reproduced.files()
-    changed = {path for path, data in after.items() if before[path] != data}
-    figures = {f"reports/figures/torch_{SHARING}.png", "reports/figures/summary.png"}
-    texts = {f"reports/{name}" for name in ("report.md", "report.html", "faults.csv", "comparisons.csv")}
-    assert figures | texts <= changed
-    assert f"reports/figures/torch_{FURTHER}.png" not in changed
-
-
-def test_second_repro_runs_nothing(reproduced_project: Project):
-    before = reproduced_project.files()
-    assert RUNNING.findall(reproduced_project.dvc("repro")) == []
-    assert reproduced_project.files() == before
-
-
-def test_forced_study_is_byte_identical_with_any_number_of_jobs(reproduced: Project):
-    before, stage = reproduced.files(), f"tune@{DIVERGING}"
-    # With all that is upstream, then alone.
-    upstream = RUNNING.findall(reproduced.dvc("repro", "--force", stage, STUDY_JOBS="2"))
-    assert len(upstream) > 1
-    assert reproduced.files() == before
-    assert RUNNING.findall(reproduced.dvc("repro", "--force", "--single-item", stage, STUDY_JOBS="1")) == [stage]
-    assert reproduced.files() == before
-
-
-def test_forced_ablation_is_byte_identical_with_any_number_of_jobs(reproduced: Project):
-    before, stage = reproduced.files(), f"ablations@{SHARING}"  # made with one job, and one thread
-    output = reproduced.dvc("repro", "--force", "--single-item", stage, STUDY_JOBS="2", OMP_NUM_THREADS="2")
-    assert RUNNING.findall(output) == [stage]
-    assert reproduced.files() == before
-
-
-def test_experiment_changes_one_line_and_can_be_compared(reproduced: Project):
-    experiment(reproduced, "train_numpy", "lr=0.01", "reports/train_numpy")
-    assert "test_accuracy" in reproduced.dvc("metrics", "diff")
-    assert len(reproduced.dvc("metrics", "show").splitlines()) == 7  # a line a model, one for the counts, the headings
-    study = f"reports/tune/{DIVERGING}/metrics.json"  # a study's figures are compared where they are asked for
-    assert study in reproduced.dvc("metrics", "show", study)
-    assert "lr" in reproduced.dvc("params", "diff")
-    reproduced.dvc("plots", "diff")
-    assert "0.01" in reproduced.dvc("exp", "show", "--csv")
-
-
-def test_experiment_with_one_of_two_networks_leaves_the_other_as_it_was(reproduced: Project):
-    experiment(reproduced, "train_torch", "train_torch.record.dropout=0.3", "reports/train_torch/record")
-
-
-def experiment(project: Project, stage: str, setting: str, written: str) -> None:
-    """Run a stage with another setting; only it and the check may run, no results but those in `written` change."""
-    output = project.dvc("exp", "run", stage, "-S", setting)
-    assert RUNNING.findall(output) == ["check", stage]
-    assert project.succeed("git", "diff", "--numstat", "params.yaml").split() == ["1", "1", "params.yaml"]
-    changed = project.succeed("git", "diff", "--name-only").split()
-    assert {str(Path(name).parent) for name in changed} == {".", written}
-
-
-@pytest.mark.parametrize(
-    ("settings", "stale"),
-    [
-        (["lr=0.2"], {"train_numpy", "train_torch"}),
-        (["train_torch.dataset=fashion_mnist"], {"train_torch", *ABLATIONS}),
-        ([f"ablations.{BASELINE}.seeds.0=7"], {*ABLATIONS}),  # they share its variants
-        (
-            [f"ablations.{SHARING}.seeds.0=7", "train_cnn.cifar10.lr=0.1", f"tune.{DIVERGING}.seeds.0=7"],
-            {
-                f"ablations@{SHARING}",
-                "train_cnn@cifar10",
-                f"tune@{DIVERGING}",
-                "tune@batch_size",
-            },  # which shares with it
-        ),
-    ],
-)
-def test_a_setting_reruns_the_stages_that_it_decides_and_no_others(
-    reproduced: Project, monkeypatch: pytest.MonkeyPatch, settings: list[str], stale: set[str]
-):
-    monkeypatch.chdir(reproduced.folder)  # DVC names stages as seen from here
-    apply_overrides(Path("params.yaml"), settings)
-    with Repo() as repo:
-        assert set(repo.status()) - {"check", "report"} == stale  # the report may well show the setting
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "complaint"),
-    [
-        ("\nlr: 0.1\n", "\nlr: -1\n", "lr = -1"),
-        ("\nlr: 0.1\n", "\nlr: fast\n", "lr = 'fast'"),
-        ("- lr: 1000000.0\n", "- lr: .nan\n", "tune.learning_rate.variants.0.lr = nan"),
-    ],
-)
-def test_bad_parameter_ends_in_one_line_before_anything_is_deleted(
-    reproduced: Project, old: str, new: str, complaint: str
-):
+def test_a_second_repro_runs_nothing(reproduced):
     before = reproduced.outputs()
-    reproduced.replace("params.yaml", old, new)
-    done = reproduced.run("dvc", "repro")
-    assert done.returncode != 0
-    complaints = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
-    assert len(complaints) == 1
-    assert complaint in complaints[0]
-    assert "Traceback" not in done.stdout
-    changed = {path for path, content in before.items() if reproduced.outputs().get(path) != content}
-    assert changed == {"data/checked.txt"}  # it says that there is no fault
-
-
-def test_make_repro_refuses_what_dvc_itself_would_stumble_over(reproduced: Project):
-    before = reproduced.outputs()
-    reproduced.replace("params.yaml", "\ntune:\n", "\ntuned:\n")
-    done = reproduced.run(sys.executable, "-m", "tools.repro")
-    assert done.returncode == 1
-    assert done.stdout == "error: params.yaml: tuned is no known key; is tune meant?\n"
+    assert RUNNING.findall(reproduced.dvc("repro")) == []
     assert reproduced.outputs() == before
+
+
+def test_results_are_strict_and_hold_no_dates(reproduced):
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    for name, content in reproduced.outputs("reports").items():
+        if name.endswith(".json"):
+            json.loads(content, parse_constant=refuse)
+        if name.endswith(".csv"):
+            assert not re.search(rb"(?im)(^|,)-?(nan|inf)(,|$)", content), name
+        assert f"{date.today():%Y-%m-%d}".encode() not in content, name
+
+
+def test_a_diverged_run_is_recorded_and_fails_nothing(reproduced):
+    metrics = json.loads(reproduced.outputs(STUDY)[f"{STUDY}/metrics.json"])
+    assert {name: figures["diverged"] for name, figures in metrics.items()} == {"0.2": 0, "1000000.0": 2}
+
+
+def test_an_experiment_reruns_what_it_changes_and_is_compared(project):
+    old = project.outputs("reports")
+    output = project.dvc("exp", "run", "--name", "trial", "-S", "lr=0.01")
+    assert set(RUNNING.findall(output)) == {"check", "train_numpy", "train_torch@mlp", "report"}
+    assert project.succeed("git", "diff", "--numstat", "params.yaml").split() == ["1", "1", "params.yaml"]
+    new = project.outputs("reports")
+    changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    assert {"reports/train_numpy/history.csv", "reports/train_torch/mlp/history.csv", "reports/report.md"} <= changed
+    assert not any(name.startswith(("reports/tune/", "reports/ablations/", "reports/data/")) for name in changed)
+    params = json.loads(project.dvc("params", "diff", "--json", "HEAD", "trial"))
+    assert params["params.yaml"] == {"lr": {"old": 0.001, "new": 0.01, "diff": pytest.approx(0.009)}}
+    metrics = json.loads(project.dvc("metrics", "diff", "--json", "HEAD", "trial"))
+    losses = metrics["reports/train_numpy/metrics.json"]["validation_loss"]
+    assert losses["old"] != losses["new"]
+    project.dvc("plots", "diff", "HEAD", "trial")
+    page = (project.folder / "dvc_plots/index.html").read_text(encoding="utf-8")
+    for files in (old, new):
+        (loss,) = re.findall(r"^1,[^,]+,([^,]+),", files["reports/train_numpy/history.csv"].decode(), re.MULTILINE)
+        assert loss in page
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("stages/numpy_net/__init__.py", NUMPY),
+        ("stages/torch_net/__init__.py", TORCH),
+        ("stages/training/__init__.py", PREPARATIONS | NUMPY | TORCH | {"report"}),
+        ("stages/datasets/__init__.py", DOWNLOADS | PREPARATIONS),
+        ("stages/verdicts/__init__.py", {"report"}),
+        ("stages/reporting/__init__.py", {"report"}),
+        ("data/published/claims.yaml", {"report"}),
+        ("stages/params.py", {"check"}),
+    ],
+)
+def test_an_edited_file_makes_its_users_stale(project, file, expected):
+    project.append(file, "# edited\n")
+    assert stale(project) == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("seed=7", {"train_numpy", "report"} | MODELS),
+        ("lr=0.2", {"train_numpy", "train_torch@mlp", "report"}),
+        ("batch_size=64", {"train_numpy", "train_torch@published", "train_torch@mlp", "report"}),
+        ("threads=1", MODELS | {"report"}),
+        ("data.cifar10.edition=original", {"download@cifar10", "preprocess@cifar10", "report"}),
+        ("numpy_defaults.shift=1", NUMPY | {"report"}),
+        ("train_torch.cnn_cifar10.shift=1", {"train_torch@cnn_cifar10", "report"}),
+        ("tune.learning_rate.seeds.0=7", {"tune@learning_rate", "report"}),
+        ("ablations.baseline.variants.2.batch_size=64", {"ablations@baseline", "report"}),
+    ],
+)
+def test_a_changed_parameter_makes_its_users_stale(project, setting, expected):
+    apply_overrides(project.folder / "params.yaml", [setting])
+    assert stale(project) == expected | {"check"}
+
+
+def test_the_same_data_from_other_code_trains_nothing(project):
+    project.append("stages/datasets/__init__.py", "# edited\n")
+    assert set(RUNNING.findall(project.dvc("repro"))) == DOWNLOADS | PREPARATIONS
+
+
+@pytest.mark.parametrize(("stage", "study"), [("tune", "published_learning_rate"), ("ablations", "baseline")])
+def test_a_study_is_byte_identical_with_more_jobs_and_threads(project, stage, study):
+    # The run cache has all digits. With MKL_NUM_THREADS=2, PyTorch's products once came out otherwise.
+    before = project.outputs(f"reports/{stage}/{study}") | project.outputs("data/runs")
+    shutil.rmtree(project.folder / "data/runs")
+    shutil.rmtree(project.folder / f"reports/{stage}/{study}")
+    project.succeed(sys.executable, "-m", f"stages.{stage}", study, STUDY_JOBS="2", **dict.fromkeys(THREADS, "2"))
+    after = project.outputs(f"reports/{stage}/{study}") | project.outputs("data/runs")
+    assert len(after) > 3
+    assert after.items() <= before.items()
+
+
+def cached_runs(project: Project) -> int:
+    return len(list((project.folder / "data/runs").glob("*.json")))
+
+
+def interrupt(project: Project, *victims: str, jobs: str) -> str:
+    """Start `dvc repro` of the study; kill the victims as soon as another run is finished. Returns the output."""
+    before, deadline = cached_runs(project), time.monotonic() + 120
+    process = subprocess.Popen(
+        [*DVC, "repro", "tune@learning_rate"],
+        cwd=project.folder,
+        env=project.environment() | {"STUDY_JOBS": jobs},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    while cached_runs(project) == before:
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    dvc = psutil.Process(process.pid)
+    family = [dvc, *dvc.children(recursive=True)]
+    for target in [next(each for each in family if victim in each.cmdline()) for victim in victims]:
+        target.kill()
+    output, _ = process.communicate(timeout=120)  # a worker that is killed while it fetches a task blocks for 60
+    assert process.returncode != 0, output
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert alive == []
+    return output
+
+
+def test_after_each_interruption_the_next_repro_completes_with_the_same_bytes(project):
+    before = project.outputs()
+    shutil.rmtree(project.folder / "data/runs")
+    shutil.rmtree(project.folder / STUDY)
+    output = interrupt(project, "--multiprocessing-fork", jobs="2")  # a worker
+    assert len(re.findall("^error: ", output, re.MULTILINE)) == 1
+    assert re.search(r"^error: tune learning_rate: the run of variant [0-9.]+ with seed \d ", output, re.MULTILINE)
+    assert "Traceback" not in output
+    interrupt(project, "stages.tune", jobs="1")
+    interrupt(project, "dvc", "stages.tune", jobs="1")
+    output = project.dvc("repro")
+    assert re.search("[3-7] of 8 runs are in the run cache", output)
+    assert RUNNING.findall(output) == ["tune@learning_rate"]
+    assert project.outputs() == before
+
+
+def test_a_mistake_in_params_is_one_line_and_deletes_nothing(project):
+    before = project.outputs()
+    apply_overrides(project.folder / "params.yaml", ["lr=-1"])
+    done = project.run(*DVC, "repro")
+    assert done.returncode != 0
+    assert re.findall("^error: .*", done.stdout, re.MULTILINE) == [
+        "error: params.yaml: lr = -1: should be greater than 0"
+    ]
+    assert "Traceback" not in done.stdout
+    assert project.outputs() == {name: content for name, content in before.items() if name != "data/checked.txt"}
+
+
+def test_too_few_threads_for_a_final_model_is_one_line_and_writes_nothing(project):
+    before = project.outputs()
+    done = project.run(sys.executable, "-m", "stages.train_torch", "mlp", OMP_THREAD_LIMIT="1")
+    assert done.returncode == 1
+    assert done.stdout.startswith("error: OMP_THREAD_LIMIT = 1: 2 threads are needed")
+    assert done.stdout.count("\n") == 1
+    assert project.outputs() == before
