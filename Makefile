@@ -1,11 +1,11 @@
-# Commands that are typed often; `make` alone lists them.
+# Common commands; `make` lists them.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# A copy of the lock that was installed last: newer than requirements.lock means nothing to do.
+# A copy of the lock file that was installed last: if it is newer than requirements.lock, nothing is to be installed.
 INSTALLED := $(VENV)/requirements.lock
-# Wheels only, but for one package that has none; it is built by the locked setuptools, hence the two calls of INSTALL.
+# Wheels only, except one package that has none; the locked setuptools builds it, hence the two calls of INSTALL.
 BINARIES := --only-binary :all: --no-binary antlr4-python3-runtime
 INSTALL := $(RUN) -m pip install --disable-pip-version-check --require-hashes --no-deps $(BINARIES) --requirement
 
@@ -17,16 +17,16 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: $(INSTALLED) ## create .venv from requirements.lock (the others do so too)
+setup: $(INSTALLED) ## create .venv from requirements.lock (the other commands do this first)
 
 repro: $(INSTALLED) ## fetch the data, train what is missing or changed, write the report
 	@$(RUN) -m tools.repro
 
 retrain: $(INSTALLED) ## train everything again
 	rm -rf data/runs
-	$(RUN) -m dvc repro --force
+	@$(RUN) -m tools.repro --force
 
-test: $(INSTALLED) ## run the tests, but for the slow ones
+test: $(INSTALLED) ## run the tests, except the slow ones
 	$(RUN) -m pytest -n auto --dist loadfile
 
 test-slow: $(INSTALLED) ## run the slow tests
@@ -49,16 +49,19 @@ lock: $(INSTALLED) ## pin what requirements.txt needs in requirements.lock (newe
 	    --custom-compile-command "make lock" --output-file requirements.lock requirements.txt
 
 # CVE-2025-69872: diskcache, which DVC uses, reads its own cache as pickles, and no release fixes it.
-audit: $(INSTALLED) ## look for known vulnerabilities in what requirements.lock pins
+audit: $(INSTALLED) ## check the packages in requirements.lock for known vulnerabilities
 	$(RUN) -m uv tool run pip-audit@2.10.1 --strict --disable-pip --requirement requirements.lock \
 	    --ignore-vuln CVE-2025-69872
 
 $(INSTALLED): requirements.lock
+	@git rev-parse HEAD > /dev/null || { echo "error: this is not a git repository: clone the project with git"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "error: Python 3.11 or newer with venv is needed: try make PYTHON=..., or install python3-venv"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	awk '/^[^ ]/ { wanted = /^(pip|setuptools)==/ } wanted' requirements.lock > $(VENV)/installer.lock
 	$(INSTALL) $(VENV)/installer.lock
 	$(INSTALL) requirements.lock --no-build-isolation
-	@# DVC's cache of pickles lies in /var/tmp by default, where every user may write.
+	@# By default, DVC's cache of pickles is in /var/tmp, where every user may write.
 	mkdir -m 700 $(VENV)/dvc
 	$(RUN) -m dvc config --local core.site_cache_dir "$(CURDIR)/$(VENV)/dvc"
 	cp requirements.lock $@

@@ -1,7 +1,7 @@
-"""Refuse a params.yaml with a mistake before anything is computed or deleted.
+"""Check params.yaml before anything is computed or deleted.
 
-DVC deletes a stage's outputs before it runs the stage, so the stage itself would complain too late. This one comes
-before all others whenever params.yaml has changed; its own output never changes, so nothing reruns because of it.
+DVC deletes a stage's outputs before it runs the stage, so the stage itself would report an error too late. This stage
+runs before all others whenever params.yaml has changed; its output never changes, so it makes no other stage stale.
 """
 
 from pathlib import Path

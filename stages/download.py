@@ -2,8 +2,8 @@
 
     python -m stages.download NAME
 
-Writes the canonical files to data/raw/NAME, the same bytes whichever source serves; a failed download leaves what was
-there.
+Writes the canonical files to data/raw/NAME, the same bytes from any source; a failed download leaves the previous
+files.
 """
 
 from pathlib import Path

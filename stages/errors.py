@@ -1,4 +1,4 @@
-"""A user's mistake, a full disk or a signal ends a stage in one line, not in a stack trace."""
+"""User errors, a full disk or a signal end a stage with one line instead of a stack trace."""
 
 import errno
 import signal
@@ -6,16 +6,16 @@ import sys
 from collections.abc import Callable, Collection
 from typing import NoReturn
 
-# Errors of the machine, not of this code.
+# Errors of the system, not bugs of this code.
 REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
 
 
 class StudyError(Exception):
-    """A mistake that the user can correct: the message names its cause and says what would be right."""
+    """An error that the user can correct: the message names the cause and says how to correct it."""
 
 
 def exit_on_error(main: Callable[[list[str]], None]) -> None:
-    """Call `main(arguments)`; answer mistakes and signals with one line on standard error.
+    """Call `main(arguments)`; report errors and signals in one line on standard error.
 
     The exit status is 1, or 128 and the number of the signal.
     """
@@ -28,14 +28,14 @@ def exit_on_error(main: Callable[[list[str]], None]) -> None:
         fail("interrupted", 128 + signal.SIGINT)
     except Exception as error:
         if is_out_of_memory(error):
-            fail("error: not enough memory: end other programs, or set STUDY_JOBS=1")
+            fail("error: not enough memory: close other programs, or set STUDY_JOBS=1")
         if isinstance(error, OSError) and error.errno in REFUSED:
             fail(f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error.strerror}")
         raise
 
 
 def choose_name(arguments: list[str], known: Collection[str]) -> str:
-    """The one command-line argument, which must be among the names that are known."""
+    """The one command-line argument, which must be one of `known`."""
     if len(arguments) != 1 or arguments[0] not in known:
         raise StudyError(f"{' '.join(arguments) or 'no name given'}: give one of {', '.join(known)}")
     return arguments[0]

@@ -1,6 +1,6 @@
-"""The schema of params.yaml: every key, its type, what is allowed. What is read is complete and cannot be changed.
+"""The schema of params.yaml: every key, its type and its allowed values. Loaded parameters are complete and immutable.
 
-A mistake in the file ends in one line that names the key, its value and what is allowed, before anything is computed.
+An error in the file gives one line that names the key, its value and what is allowed, before anything is computed.
 """
 
 import re
@@ -21,7 +21,7 @@ PIXELS = 28 * 28  # of an image of Fashion-MNIST, on which the NumPy network is 
 EDITIONS = {"fashion_mnist": ("original",), "cifar10": ("original", "jpeg")}
 WITH_MOMENTUM = ("sgd", "momentum", "nesterov")
 
-# The upper limits are generous: beyond them lies no result, only an overflow or a machine without memory.
+# The upper limits are generous: beyond them, numbers overflow or memory runs out.
 Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -52,7 +52,7 @@ class Strict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def check_keys(cls, values: Any) -> Any:
-        """Answer an unknown key with the one that was probably meant, or with all there are."""
+        """For an unknown key, suggest the closest known key or list all of them."""
         known = [field.alias or name for name, field in cls.model_fields.items()]
         for key in values if isinstance(values, dict) else ():
             if key not in known:
@@ -87,7 +87,7 @@ def check_architecture(layers: list[Layer]) -> list[Layer]:
     if len(layers) < 2 or not ends[-1] or any(ends[:-1]):
         raise ValueError("the last layer, and no other, has softmax; an input comes before it")
     if (layers[0].input_nodes, layers[-1].input_nodes) != (PIXELS, CLASSES):
-        raise ValueError(f"Fashion-MNIST needs {PIXELS} input nodes, one a pixel, and {CLASSES} outputs, one a class")
+        raise ValueError(f"Fashion-MNIST needs {PIXELS} input nodes (pixels) and {CLASSES} output nodes (classes)")
     return layers
 
 
@@ -107,7 +107,7 @@ Sizes = Annotated[list[Units], BeforeValidator(read_sizes), Field(min_length=1, 
 
 
 class NumpyTraining(Strict):
-    """All that decides a training of the NumPy network, but its seed."""
+    """All settings of a training of the NumPy network, except its seed."""
 
     architecture: Architecture
     objective: Literal["cross_entropy", "published"]
@@ -160,7 +160,7 @@ class Phase(Strict):
 
 
 class TorchTraining(Strict):
-    """What both kinds of PyTorch network have in common: how images are prepared and weights are found."""
+    """What both kinds of PyTorch network have in common: image preparation and optimisation."""
 
     pixels: Literal["unit", "standardised"]
     shift: Shift
@@ -208,7 +208,7 @@ class TorchTraining(Strict):
 
 
 class MlpTraining(TorchTraining):
-    """All that decides a training of a multi-layer perceptron, but its seed."""
+    """All settings of a training of a multi-layer perceptron, except its seed."""
 
     hidden: Sizes
     activation: Activation
@@ -219,10 +219,10 @@ class MlpTraining(TorchTraining):
 
 
 class CnnTraining(TorchTraining):
-    """All that decides a training of a convolutional network, but its seed."""
+    """All settings of a training of a convolutional network, except its seed."""
 
     stem: Units
-    # 28 pixels leave the stem as 27, then 13, 6, 3: a fourth block would leave one, which has no spread to normalise.
+    # 28 pixels leave the stem as 27, then 13, 6, 3: a fourth block would leave one pixel, without variance.
     widths: Annotated[list[Units], BeforeValidator(read_sizes), Field(min_length=1, max_length=3)]
     activation: Activation
     logit_scale: Positive
@@ -239,7 +239,7 @@ class Data(Strict):
     """Which edition of a data set, and how many training images become its validation split."""
 
     edition: str
-    # Of CIFAR-10's 50,000 training images, one of each class must be left.
+    # Of CIFAR-10's 50,000 training images, at least one per class must remain.
     validation_images: Annotated[int, Field(ge=CLASSES, le=50_000 - CLASSES, multiple_of=CLASSES)]
     split_seed: Seed
 
@@ -259,7 +259,7 @@ class Variant(Strict):
 class Study(Strict):
     """Variants, each trained once with every seed.
 
-    `shares` names the study that trains the variants that both have: its own name for none.
+    `shares` names the study that trains the variants that both have; its own name means none.
     """
 
     seeds: Seeds
@@ -273,7 +273,7 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def check_variants(self) -> "Study":
-        """Names tell runs apart, and the files of a study have one protocol."""
+        """The names of variants are unique, and all variants have the same protocol."""
         check_unique([variant.name for variant in self.variants])
         if len({variant.training.protocol for variant in self.variants}) > 1:
             raise ValueError("all variants of a study need the same protocol")
@@ -291,7 +291,7 @@ class Params(Strict):
     seed: Seed
     lr: Positive
     batch_size: BatchSize
-    # Of the final PyTorch models. Other threads add in another order, so the number is part of the result.
+    # CPU threads of the final PyTorch models; part of the result, as the order of summation depends on it.
     threads: Annotated[int, Field(ge=1, le=64)]
     data: dict[Literal["fashion_mnist", "cifar10"], Data]
     train_numpy: NumpyTraining
@@ -323,13 +323,13 @@ class Params(Strict):
 
 
 def check_name(key: str, known: Collection[str], name: str) -> None:
-    """Answer a name that does not exist with those that do."""
+    """For a name that does not exist, list those that do."""
     if name not in known:
         raise ValueError(f"{key}: {name} does not exist; choose from {', '.join(known) or 'none'}")
 
 
 def check_sharing(key: str, study: Study, studies: Mapping[str, Study]) -> None:
-    """A study trains something itself, and takes runs only from where they are trained."""
+    """A study trains at least one variant itself, and takes shared runs only from the study that trains them."""
     other = studies[study.shares]
     if other is study:
         return
@@ -342,7 +342,7 @@ def check_sharing(key: str, study: Study, studies: Mapping[str, Study]) -> None:
 
 
 class Defaults(BaseModel):
-    """Seeds of studies, and settings of trainings, which are checked where they are put together."""
+    """Default seeds of studies, and default settings, which are checked when they are merged."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -350,7 +350,7 @@ class Defaults(BaseModel):
 
 
 class TorchDefaults(Defaults):
-    """The same, and the data set."""
+    """The same with the data set."""
 
     dataset: str
 
@@ -366,7 +366,7 @@ class StudyEntry(Strict):
 
 
 class Entries(Strict):
-    """params.yaml as it stands: the sections from which the trainings are put together."""
+    """params.yaml as written: the sections from which all trainings are merged."""
 
     seed: Seed
     lr: Positive
@@ -396,12 +396,12 @@ def read_yaml(path: Path) -> Any:
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StudyError(f"{error.strerror}; run from the project's root") from error
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, LookupError, RecursionError) as error:
         raise StudyError(f"not valid YAML: {error}") from error
 
 
 def resolve(content: Any) -> Params:
-    """Put each training together from the defaults, the settings of its section and its own changes."""
+    """Merge each training from the defaults, the settings of its section and its own changes."""
     raw = validate(Entries, "", content)
     numpy, published, torch = raw.numpy_defaults, raw.numpy_published, raw.torch_defaults
     numpy_layers, torch_layers = [("numpy_defaults", numpy.model_extra)], [("torch_defaults", torch.model_extra)]
@@ -431,11 +431,11 @@ def resolve(content: Any) -> Params:
     return validate(Params, "", {**own, **sections, "torch_dataset": torch.dataset})
 
 
-Layers = list[tuple[str, dict[str, Any]]]  # sections of the file, each with its settings; the later ones win
+Layers = list[tuple[str, dict[str, Any]]]  # sections of the file, each with its settings; later ones win
 
 
 def merge(kind: type[Strict], layers: Layers) -> Any:
-    """A training from settings laid over each other; a mistake is named where it stands."""
+    """A training from merged settings; an error names the section that contains the wrong key."""
     settings = {key: value for _, changes in layers for key, value in changes.items()}
 
     def section_of(key: str) -> str:
@@ -445,7 +445,7 @@ def merge(kind: type[Strict], layers: Layers) -> Any:
 
 
 def resolve_model(where: str, settings: dict[str, Any], dataset: Any, layers: Layers) -> FinalModel:
-    """A final model: a perceptron, or with `network: cnn` a convolutional network, which takes the defaults it has."""
+    """A final model: a perceptron, or with `network: cnn` a convolutional network, with the defaults that it has."""
     own = dict(settings)
     dataset, network = own.pop("dataset", dataset), own.pop("network", "mlp")
     kinds = {"mlp": MlpTraining, "cnn": CnnTraining}
@@ -475,7 +475,7 @@ def resolve_study(kind: type[Strict], where: str, entry: StudyEntry, layers: Lay
 
 
 def validate(kind: type[Strict], where: str | Callable[[str], str], values: Any) -> Any:
-    """`values` as a `kind`; a StudyError names the first mistake. `where`: the section, or what finds it by a key."""
+    """`values` as a `kind`; a StudyError names the first mistake. `where`: the section, or key -> section."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -508,6 +508,6 @@ def short_repr(value: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks and control characters, its middle left out where it is long."""
+    """The text without line breaks and control characters, shortened in the middle if it is long."""
     line = "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
     return line if len(line) <= 400 else f"{line[:247]}...{line[-150:]}"

@@ -1,4 +1,4 @@
-"""Turn one downloaded data set into the compact file that training reads, and say what is in it.
+"""Convert one downloaded data set to the compact file that training reads, and describe its contents.
 
     python -m stages.preprocess NAME
 
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
         "validation": Images(train.images[validation], train.labels[validation]),
         "test": test,
     }
-    # The test and validation images stay out of the constants, or they would leak into training.
+    # Test and validation images are excluded from the constants: they would leak into training.
     mean, std = normalisation(splits["training"].images)
     one_hot = np.eye(classes, dtype=np.uint8)
     arrays = {

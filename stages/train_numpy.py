@@ -1,4 +1,4 @@
-"""The final NumPy network: trained, scored on the test images once, kept with what its report needs.
+"""Train the final NumPy network, score it once on the test images, and write what the report needs.
 
 `train_run` goes from parameters to a trained network; stages/tune.py uses it too.
 """
@@ -50,7 +50,7 @@ def train_run(
     trained_on, scored = PROTOCOLS[training.protocol]
     loss = objective(training.objective, np.dtype(training.precision))
     test = test_arrays(data, training.pixels, training.precision)
-    # The published protocol also scores the test images after every epoch; the schema lets it choose nothing by them.
+    # The published protocol also scores the test images after every epoch; the schema forbids early stopping by them.
     evaluation = test if scored == "test" else arrays(data, scored, training.pixels, training.precision)
     images = arrays(data, trained_on, training.pixels, training.precision)
     *rngs, augmentation_rng = generators(seed, name, 4)
@@ -69,16 +69,16 @@ def train_task(data: Path, task: Task) -> Run:
 
 
 def cost(training: NumpyTraining) -> float:
-    """Roughly how long a training takes, so that a sweep starts the longest first: multiplications, and steps."""
+    """Roughly how long a training takes, so that a sweep starts the longest first: multiplications and steps."""
     weights = sum(before.input_nodes * after.input_nodes for before, after in pairwise(training.architecture))
     width = 2 if training.precision == "float64" else 1
     return training.epochs * width * (weights + (400_000 + 10 * weights) / training.batch_size)
 
 
-# A worker trains many runs on the same data, so it keeps what it has read.
+# A worker trains many runs on the same data, so it caches what it has read.
 @lru_cache(maxsize=8)
 def arrays(data: Path, split: str, pixels: str, precision: str) -> Arrays:
-    """A split to be trained on or chosen by."""
+    """A split for training or model selection."""
     return as_arrays(*read_split(data, split), data, pixels, precision)
 
 

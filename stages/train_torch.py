@@ -1,4 +1,4 @@
-"""A final PyTorch model: trained, scored on the test images once, kept with what its report needs.
+"""Train a final PyTorch model, score it once on the test images, and write what the report needs.
 
 `train_run` goes from parameters to a trained network; stages/ablations.py uses it too.
 """
@@ -37,7 +37,7 @@ from stages.training.sweep import Task
 PREPARED = Path("data/prepared")
 MODELS = Path("data/models")
 REPORTS = Path("reports/train_torch")
-# The names that the random generators of the committed models were made from.
+# The names with which the random generators of the committed models are seeded.
 GENERATOR_NAMES = {
     "published": "train_torch final",
     "mlp": "train_torch record",
@@ -83,14 +83,14 @@ def train_task(data: Path, task: Task) -> Run:
 
 
 def cost(training: MlpTraining) -> float:
-    """Roughly how long a training takes, so that an ablation starts the longest first: multiplications, and steps."""
+    """Roughly how long a training takes, so that an ablation starts the longest first: multiplications and steps."""
     weights = sum(before * after for before, after in pairwise([3072, *training.hidden, training.outputs]))
     count = sum(phase.epochs for phase in training.resolved_phases)
     return count * (weights + (5_000_000 + 10 * weights) / training.batch_size)
 
 
 def set_threads(threads: int) -> None:
-    """Compute with so many threads, which shows in the last digits; refuse an environment that allows fewer."""
+    """Set the number of threads, which affects the last digits; refuse an environment that allows fewer."""
     limit = os.environ.get("OMP_THREAD_LIMIT", "")
     if limit.isdecimal() and int(limit) < threads:
         raise StudyError(f"OMP_THREAD_LIMIT = {limit}: {threads} threads are needed; unset it, or change `threads`")
@@ -108,10 +108,10 @@ def device() -> torch.device:
     return found
 
 
-# A worker trains many runs on the same data, so it keeps what it has read.
+# A worker trains many runs on the same data, so it caches what it has read.
 @lru_cache(maxsize=4)
 def tensors(data: Path, split: str, where: torch.device) -> tuple[Tensor, Tensor]:
-    """A split on a device, to be trained on or chosen by."""
+    """A split on a device, for training or model selection."""
     return as_tensors(read_split(data, split), where)
 
 

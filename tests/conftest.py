@@ -1,4 +1,4 @@
-"""What several test files share."""
+"""Fixtures that several test files share."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """One thread for PyTorch: small networks gain nothing by more, and lose much where other work holds the cores."""
+    """One thread for PyTorch: more threads do not speed up small networks, and slow them down on busy cores."""
     with threadpool_limits(1):
         yield
 

@@ -1,4 +1,4 @@
-"""A training of a few milliseconds, which fails or hangs where it is asked to.
+"""A training of a few milliseconds, which fails or hangs on request.
 
 `python -m tests.fake_training` is a study of it, in the current folder; start it with the project on PYTHONPATH.
 """
@@ -17,12 +17,12 @@ from stages.training.results import Run
 from stages.training.run_cache import Task
 from stages.training.sweep import train_study
 
-LOG = Path("log")  # an empty file a training: variant, seed, process
-HOLD = Path("hold")  # while there is such a file, trainings that can hang do
+LOG = Path("log")  # one empty file per training: variant, seed, process
+HOLD = Path("hold")  # while this file exists, those trainings that can hang do so
 
 
 class Settings(BaseModel):
-    """What it is asked to do."""
+    """What the training should do."""
 
     epochs: int = 3
     act: str = "train"

@@ -1,7 +1,7 @@
 """Miniature data sets in the real formats, so that the whole pipeline can be run in seconds and without network.
 
-Set DATASETS_DIR to the folder and put the editions file in the place of stages/datasets/editions.yaml; nothing else
-differs from the real data. Every class has a pattern of its own under noise, so that networks learn something from a
+Set DATASETS_DIR to the folder and replace stages/datasets/editions.yaml by the editions file; nothing else differs
+from the real data. Every class has its own pattern under noise, so that networks learn something from a
 few hundred images.
 """
 

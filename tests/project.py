@@ -25,13 +25,13 @@ DVC = (sys.executable, "-m", "dvc")
 
 
 class Project:
-    """The copy in `folder`; `home` holds its data sets, in `datasets`, and what DVC keeps for itself."""
+    """The copy in `folder`; `home` holds its data sets, in `datasets`, and DVC's own files."""
 
     def __init__(self, folder: Path, home: Path) -> None:
         self.folder, self.home = folder, home
 
     def environment(self) -> dict[str, str]:
-        """What a user on a bare machine has: no identity for git, no proxy, no settings of the study."""
+        """The environment of a user on a new machine: no identity for git, no proxy, no settings of the study."""
         ours = ("DATASETS_DIR", "STUDY_", "DVC_", "GIT_", "PYTHONPATH")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return inherited | {

@@ -1,4 +1,4 @@
-"""The published code, written out as its report describes it, to compare with."""
+"""A reimplementation of the published code from its report, for comparison."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def published_training(x, y, x_test, y_test, sizes, activation, lr, batch_size, *, epochs, seed=42):
-    """The published code as its report describes it, slow and literal: accuracy and loss after each epoch.
+    """Train as the report describes the published code, slowly and literally: accuracy and loss after each epoch.
 
     Float64, images as columns, no biases, gradients summed, the softmax shifted by the largest logit of the whole
     mini-batch, the same order of the images in every epoch, each test image predicted on its own.

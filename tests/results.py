@@ -19,7 +19,7 @@ CLASSES = tuple("abcdefghij")
 SHAPES = {"fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 IMAGES = 40
 EPOCHS = 4
-CONSTANT, BATCH_256 = 0.45, 0.44  # final accuracies of two variants of the baseline, but for the seed
+CONSTANT, BATCH_256 = 0.45, 0.44  # final accuracies of two variants of the baseline, without the effect of the seed
 
 
 def a_run(variant: str, seed: int, split: str, accuracy: float, diverged: bool = False) -> Run:
@@ -37,7 +37,7 @@ def a_run(variant: str, seed: int, split: str, accuracy: float, diverged: bool =
 def make_results(folder: Path) -> None:
     """All that the report stage reads, for the real parameters with fewer studies.
 
-    The published studies end on the published accuracies, but for `published_batch_size/8`, and for the runs that the
+    The published studies end on the published accuracies, except `published_batch_size/8` and the runs that the
     baseline trains; other runs depend on variant and seed.
     """
     shutil.copytree(ROOT / "data/published", folder / "data/published")

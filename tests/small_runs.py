@@ -36,7 +36,7 @@ SETTINGS = {
     "cnn": {**TORCH, "stem": 4, "widths": [6, 8], "activation": "relu", "logit_scale": 0.5},
 }
 KINDS = tuple(SETTINGS)
-# All that draws random numbers or has a state, and early stopping.
+# Everything that draws random numbers or has state, and early stopping.
 COMPLEX = {"shift": 1, "flip": True, "pixels": "standardised", "patience": 2, "epochs": 12, "label_smoothing": 0.1}
 EVERYTHING = {
     "numpy": {**COMPLEX, "dropout": 0.2, "optimiser": "adamw", "weight_decay": 0.01, "lr": 0.01},

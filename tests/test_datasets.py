@@ -1,4 +1,4 @@
-"""Formats are read right, damaged and hostile files are refused in one line, splits and statistics are right."""
+"""Formats are read correctly, damaged and hostile files give one error line, splits and statistics are correct."""
 
 import errno
 import gzip
@@ -45,7 +45,7 @@ def project(made, tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path / "project")
     monkeypatch.delenv("DATASETS_DIR", raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr(sources, "RETRIES", sources.RETRIES.new(backoff_factor=0))
+    monkeypatch.setattr(sources, "PAUSES", (0, 0))
     return tmp_path / "project"
 
 
@@ -57,7 +57,7 @@ def contents_of(data_set: str = "fashion_mnist", name: str = "original") -> dict
     return read_contents(Path("sets"), edition_of(data_set, name))
 
 
-def test_idx_by_hand_and_by_torchvision() -> None:
+def test_idx_worked_example_and_torchvision() -> None:
     data = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 255])
     np.testing.assert_array_equal(parse_idx(data, "x"), [[1, 2, 3], [4, 5, 255]])
     edition, files = edition_of(), contents_of()
@@ -69,7 +69,7 @@ def test_idx_by_hand_and_by_torchvision() -> None:
         np.testing.assert_array_equal(part.labels, labels.numpy())
 
 
-def test_cifar_binary_by_hand() -> None:
+def test_cifar_binary_worked_example() -> None:
     # Upstream's description: label, then 1,024 red, 1,024 green and 1,024 blue bytes, each row by row.
     record = bytes([3]) + bytes([10]) * 32 + bytes([11]) * 992 + bytes([20]) * 1024 + bytes([30]) * 1024
     images, labels = parse_cifar(record, (32, 32, 3), "x")
@@ -113,7 +113,7 @@ def test_broken_bytes_are_refused(parse: Callable, data: bytes, reason: str) -> 
         parse(data, name="the file", **({} if parse is parse_idx else {"shape": (32, 32, 3)}))
 
 
-def test_files_that_are_not_what_the_edition_says() -> None:
+def test_files_that_do_not_match_the_edition() -> None:
     with pytest.raises(StudyError, match=r"train: images \(400, 28, 28, 1\) and labels \(400,\), not \(390, "):
         decode(contents_of(), edition_of(train_images=390))
     with pytest.raises(StudyError, match="train: label 9, but there are 9 classes"):
@@ -139,7 +139,7 @@ def test_every_packing_gives_the_same_bytes(data_set: str, name: str, pack: Call
     assert read_files(Path("one")).keys() == edition.contents.keys()
 
 
-def test_a_failure_to_write_keeps_what_was_there(monkeypatch) -> None:
+def test_a_failure_to_write_keeps_the_previous_files(monkeypatch) -> None:
     write_files({"earlier": b""}, Path("data/raw"))
     monkeypatch.setattr(tarfile.TarFile, "addfile", Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
     with pytest.raises(OSError, match="No space left"):
@@ -199,7 +199,7 @@ def test_a_missing_or_renamed_image_is_noticed() -> None:
 
 
 BATCH = "data_batch_1.bin"
-PICKLE = b"cposix\nsystem\n(S'touch loaded'\ntR."  # leaves a file behind when it is loaded
+PICKLE = b"cposix\nsystem\n(S'touch loaded'\ntR."  # creates a file when it is loaded
 STRANGERS = (
     *(tar_member(name, b"boo") for name in ("../../escaped", "a/../../../escaped", "/tmp/escaped-member")),
     *(tar_member(BATCH, kind=kind) for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE)),
@@ -217,7 +217,7 @@ HOSTILE = {
 }
 
 
-def test_strange_members_are_passed_over_and_nothing_lands_outside(project: Path) -> None:
+def test_unexpected_members_are_ignored_and_nothing_is_extracted_outside(project: Path) -> None:
     good, edition = contents_of("cifar10", "original"), edition_of("cifar10", "original")
     members = (*STRANGERS, *(tar_member(f"../../{name}", data) for name, data in good.items()))
     Path("sets", CIFAR_TAR).write_bytes(b"".join(members))
@@ -238,6 +238,9 @@ def test_hostile_archives_are_refused(case: str, project: Path) -> None:
     assert read_files(project.parent) == before
 
 
+CUT = b"the connection ends here"
+
+
 @contextmanager
 def server(answers: list[tuple[int, bytes]] = ()) -> Iterator[tuple[str, list[str]]]:
     """A mirror of `sets`: its address and the names asked for. The first requests for IDX get the `answers`."""
@@ -251,6 +254,8 @@ def server(answers: list[tuple[int, bytes]] = ()) -> Iterator[tuple[str, list[st
             status, body = changed[0] if changed else (200, Path("sets", name).read_bytes())
             with suppress(OSError):  # the client may stop
                 self.send_response(status)
+                if body == CUT:
+                    self.send_header("Content-Length", "1000")
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -272,7 +277,7 @@ def with_mirrors(edition: Edition, *mirrors: str, checksum: str | None = None) -
 
 
 @all_editions
-def test_a_mirror_serves_what_folders_serve(data_set: str, name: str, monkeypatch, capsys) -> None:
+def test_a_mirror_gives_the_same_files_as_a_folder(data_set: str, name: str, monkeypatch, capsys) -> None:
     edition, files = edition_of(data_set, name), contents_of(data_set, name)
     with server() as (address, _):
         assert sources.fetch(with_mirrors(edition, address)) == (address, files)
@@ -294,17 +299,23 @@ def test_a_mirror_serves_what_folders_serve(data_set: str, name: str, monkeypatc
         ([(200, b"<html>Welcome")], "train-images-idx3-ubyte cannot be read: Not a gzipped file", 1),
         ([(200, bytes(40 << 20))], "is larger than the .* bytes expected at most", 1),
         ([(503, b"")], None, 2),
+        ([(200, CUT)], None, 2),
     ],
 )
-def test_mirrors_are_asked_in_turn(answers: list, reason: str | None, requests: int, capsys) -> None:
+def test_mirrors_are_tried_in_order(answers: list, reason: str | None, requests: int, capsys) -> None:
     with server(answers) as (first, asked), server() as (second, _):
         edition = with_mirrors(edition_of(), "http://127.0.0.1:9/", first, second)
         assert sources.fetch(edition)[0] == (second if reason else first)
     assert asked.count(IDX) == requests
     lines = "" if reason is None else rf"fashion_mnist \(original edition\): {first}: .*{reason}.*\n"
-    assert re.search(
-        rf": http://127.0.0.1:9/: the connection failed \(ConnectionError\)\n{lines}$", capsys.readouterr().err
-    )
+    assert re.search(rf": http://127.0.0.1:9/: no connection \(ConnectionError\)\n{lines}$", capsys.readouterr().err)
+
+
+def test_a_wrong_ca_bundle_is_named(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/none.pem")
+    with pytest.raises(StudyError, match="no source served"):
+        sources.fetch(with_mirrors(edition_of(), "https://127.0.0.1:9/"))
+    assert "/none.pem" in capsys.readouterr().err
 
 
 def test_a_packed_file_with_the_wrong_checksum_is_not_opened(monkeypatch, capsys) -> None:
@@ -361,14 +372,14 @@ def test_a_broken_editions_file_is_named() -> None:
             edition_of("cifar10", "jpeg")
 
 
-def test_the_split_is_stratified_sorted_reproducible_fair_and_within_limits() -> None:
+def test_the_split_is_stratified_sorted_reproducible_uniform_and_within_limits() -> None:
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(10, dtype=np.uint8), 30))
     drawn = validation_index(labels, 10, 50, seed=1)
     assert drawn.dtype == np.int64
     assert np.bincount(labels[drawn]).tolist() == [5] * 10
     assert (np.diff(drawn) > 0).all()
     np.testing.assert_array_equal(drawn, validation_index(labels, 10, 50, seed=1))
-    # Each image is drawn with probability 1/3: 100 times of 300, give or take five standard deviations.
+    # Each image is drawn with probability 1/3: 100 times in 300, within five standard deviations.
     counts = Counter(index for seed in range(300) for index in validation_index(labels, 10, 100, seed).tolist())
     assert len(counts) == len(labels)
     assert all(59 <= count <= 141 for count in counts.values())
@@ -377,7 +388,7 @@ def test_the_split_is_stratified_sorted_reproducible_fair_and_within_limits() ->
             validation_index(labels, 10, count, seed=1)
 
 
-def test_normalisation_is_the_same_in_any_order_and_needs_some_variation() -> None:
+def test_normalisation_is_independent_of_order_and_refuses_constant_pixels() -> None:
     images = np.random.default_rng(1).integers(0, 256, (2100, 5, 4, 3), np.uint8)
     np.testing.assert_array_equal(normalisation(images[::-1]), normalisation(images))
     with pytest.raises(StudyError, match="all pixels are the same"):
@@ -430,7 +441,7 @@ def test_what_the_stages_write(data_set: str, name: str, monkeypatch, capsys) ->
     assert run_stages(monkeypatch, data_set, name) == files
 
 
-def test_the_commands_end_with_one_line_and_keep_what_was_there() -> None:
+def test_the_commands_end_with_one_line_and_keep_the_previous_files() -> None:
     shutil.copytree(ROOT / "stages", "stages", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "params.yaml", ".")
     shutil.copy("editions.yaml", EDITIONS.relative_to(ROOT))

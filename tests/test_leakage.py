@@ -1,4 +1,4 @@
-"""The test images train nothing and choose nothing, and the validation images train nothing."""
+"""The test images are used for no training and no selection, the validation images for no training."""
 
 import ast
 import shutil
@@ -40,7 +40,7 @@ def poisoned(path, part, every=1):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("complex_run", [False, True])
-def test_other_test_images_change_test_figures_alone(kind, complex_run, tmp_path):
+def test_other_test_images_change_only_test_figures(kind, complex_run, tmp_path):
     """With early stopping too, and with everything that draws random numbers."""
     changes = {**EVERYTHING[kind], "epochs": 6} if complex_run else {}
     usual = train(kind, prepared(tmp_path / "usual.npz"), **changes)
@@ -52,7 +52,7 @@ def test_other_test_images_change_test_figures_alone(kind, complex_run, tmp_path
 
 
 def test_the_published_protocol_scores_the_test_images_and_trains_on_none(tmp_path):
-    """By the schema, nothing is chosen by these scores."""
+    """The schema forbids selection by these scores."""
     changes = {"protocol": "published", "objective": "published"}
     usual = train("numpy", prepared(tmp_path / "usual.npz"), **changes)
     other = train("numpy", poisoned(tmp_path / "other.npz", "test"), **changes)
@@ -64,7 +64,7 @@ def test_the_published_protocol_scores_the_test_images_and_trains_on_none(tmp_pa
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_other_validation_images_change_validation_figures_alone(kind, tmp_path):
+def test_other_validation_images_change_only_validation_figures(kind, tmp_path):
     usual = train(kind, prepared(tmp_path / "usual.npz"))
     other = train(kind, poisoned(tmp_path / "other.npz", "train", every=3))  # every third is for validation
     assert other.weights == usual.weights
@@ -73,8 +73,8 @@ def test_other_validation_images_change_validation_figures_alone(kind, tmp_path)
     assert (other.run.test_loss, other.run.test_accuracy) == (usual.run.test_loss, usual.run.test_accuracy)
 
 
-def test_no_choice_and_no_verdict_depends_on_the_test_figures_of_a_study_that_validates(tmp_path):
-    """Of the committed results, with test figures by which the best variant of each study would be the worst."""
+def test_no_selection_and_no_verdict_depends_on_the_test_figures_of_a_validation_study(tmp_path):
+    """For the committed results, with test figures changed so that the best variant of each study is the worst."""
     folder, published = tmp_path / "reports", ROOT / "data/published"
     shutil.copytree(ROOT / "reports", folder)
 
@@ -95,7 +95,7 @@ def test_no_choice_and_no_verdict_depends_on_the_test_figures_of_a_study_that_va
     assert conclusions() == before
 
 
-# By reading the code
+# Static checks of the code
 
 
 def functions(tree):
@@ -108,7 +108,7 @@ def functions(tree):
 
 
 def names_in(node, kinds=tuple(NAMES)):
-    """All that a piece of code names."""
+    """All names in a piece of code."""
     return {getattr(each, NAMES[type(each)]) for each in ast.walk(node) if type(each) in kinds}
 
 

@@ -1,4 +1,4 @@
-"""The NumPy network against finite differences, PyTorch, and the published code written out."""
+"""The NumPy network against finite differences, PyTorch, and a reimplementation of the published code."""
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_dense_backward_is_the_derivative(batch, bias, rng):
 
 
 def test_dropout(rng):
-    """The backward pass is the derivative for the mask drawn; its share is zero, and the mean is preserved."""
+    """The backward pass is the derivative for the mask drawn; the share of zeros is the rate, the mean is preserved."""
     x, error = rng.normal(size=(5, 6)), rng.normal(size=(5, 6))
 
     def layer(seed=3):
@@ -155,7 +155,7 @@ def test_published_error_is_a_squared_error_through_the_jacobians_diagonal(rng):
     np.testing.assert_allclose(losses, -np.log((p.numpy() * targets).sum(axis=1) + 1e-15), rtol=1e-13)
 
 
-def test_published_softmax_underflows_in_training_where_one_shift_serves_the_whole_batch():
+def test_published_softmax_underflows_in_training_when_shifted_by_the_batch_maximum():
     logits, targets = np.array([[1000.0, 0.0], [1.0, 0.0]]), np.array([[1.0, 0.0], [1.0, 0.0]])
     with np.errstate(all="ignore"):
         assert np.isnan(Published(np.float64).forward(logits, targets)[1])
@@ -257,7 +257,7 @@ def test_layers_and_their_parameters():
         (lambda: Network(architecture([2, 2, 2], "rellu"), generator=np.random.default_rng(0)), ACTIVATIONS),
     ],
 )
-def test_an_unknown_name_is_answered_with_the_known_ones(call, names):
+def test_an_unknown_name_lists_the_known_ones(call, names):
     with pytest.raises(ValueError, match="choose from") as caught:
         call()
     assert all(name in str(caught.value) for name in names)
@@ -267,7 +267,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(call, names):
 
 
 @pytest.mark.parametrize("name", sorted(OPTIMISERS))
-def test_optimiser_takes_pytorchs_steps(name):
+def test_optimiser_steps_equal_pytorchs(name):
     """A hundred steps down a quadratic whose learning rate changes at every step."""
     rng = np.random.default_rng(3)
     start, scale = rng.normal(size=12), rng.uniform(0.5, 3, size=12)
@@ -339,7 +339,7 @@ def train(network, data, rule="sgd", loss=CrossEntropy, lr=0.1, length=1, batch_
         ([20, 16, 10], "sigmoid", 0.05, 16),
     ],
 )
-def test_the_published_code_written_out_has_the_same_trajectory(sizes, activation, lr, batch_size):
+def test_the_published_code_has_the_same_trajectory(sizes, activation, lr, batch_size):
     rng = np.random.default_rng(5)
     (x, y), (x_test, y_test) = blobs(rng, 300), blobs(rng, 100)
     expected = published_training(x, y, x_test, y_test, sizes, activation, lr, batch_size, epochs=5)
@@ -365,7 +365,7 @@ def test_the_published_code_written_out_has_the_same_trajectory(sizes, activatio
 @pytest.mark.parametrize("name", ["sgd", "nesterov", "adam"])
 @pytest.mark.parametrize("mean", [True, False])
 @pytest.mark.parametrize("reshuffle", [True, False])
-def test_training_is_pytorchs_loop(name, mean, reshuffle):
+def test_training_equals_a_pytorch_loop(name, mean, reshuffle):
     """Two epochs, L2 on the weights alone, both clippings, a last mini-batch of four: weights and losses."""
     x, y = blobs(np.random.default_rng(4), 100)
     network = Network(architecture([20, 8, 10]), generator=np.random.default_rng(4), dtype=np.float64)
@@ -437,7 +437,7 @@ def test_each_epoch_visits_every_image_once_and_only_training_augments():
         np.testing.assert_array_equal(np.unique(images, axis=0), np.unique(data[0], axis=0))
 
 
-def test_overflow_is_a_result_and_numpys_warnings_are_the_callers_between_epochs():
+def test_overflow_is_no_error_and_the_callers_numpy_settings_apply_between_epochs():
     network = Network(architecture([20, 8, 10], "leaky_relu"), generator=np.random.default_rng(1))
     with np.errstate(all="raise"):
         settings, rows = [], []

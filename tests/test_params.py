@@ -1,4 +1,4 @@
-"""params.yaml: how its sections combine, and one clear line for every mistake."""
+"""params.yaml: how its sections combine, and one clear line for every error."""
 
 import math
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def edited(key: str, value: Any) -> str:
 
 
 def complaint(folder: Path, text: str | bytes) -> str | None:
-    """The one line in which loading ends, without the file's name; None if it ends well."""
+    """The error line of loading, without the file's name; None if it succeeds."""
     try:
         load(folder, text)
     except StudyError as error:
@@ -62,7 +62,7 @@ def complaint(folder: Path, text: str | bytes) -> str | None:
 
 VARIANT = "tune.learning_rate.variants.0"
 MISTAKES = [
-    # Of one value: type, range, choice.
+    # One value: type, range, choice.
     ("lr", ABSENT, "lr: required"),
     ("lr", None, "lr = None: should be a valid number"),
     ("lr", -0.1, "lr = -0.1: should be greater than 0"),
@@ -73,17 +73,17 @@ MISTAKES = [
     ("train_numpy.dropout", 1.0, "train_numpy.dropout = 1.0: should be less than 1"),
     ("train_numpy.optimiser", "sdg", "train_numpy.optimiser = 'sdg': should be 'sgd', 'momentum'"),
     ("data.cifar10.validation_images", 5001, "data.cifar10.validation_images = 5001: should be a multiple of 10"),
-    # Of a key.
+    # Unknown keys.
     ("devices", 3, "devices: unknown key; known keys: seed, lr"),
     ("train_numpy.epocs", 3, "train_numpy.epocs: unknown key; did you mean epochs?"),
     ("tune.published_learning_rate.settings", {"epocs": 3}, "learning_rate.settings.epocs: unknown key; did you mean"),
     ("train_torch.published.phases.0.rate", 1, "train_torch.published.phases.0.rate: unknown key"),
     ("data.mnist", {}, "data.mnist"),
-    # Of architectures.
+    # Architectures.
     ("train_numpy.architecture", "huge", "architecture = 'huge': write it as 784-64-10 relu, or as a list"),
     ("train_numpy.architecture", "784-64-10 softmax", "the last layer, and no other, has softmax"),
-    ("train_numpy.architecture", "784-64-11 relu", "Fashion-MNIST needs 784 input nodes, one a pixel, and 10 outputs"),
-    # Of values that contradict each other.
+    ("train_numpy.architecture", "784-64-11 relu", "Fashion-MNIST needs 784 input nodes (pixels) and 10 output"),
+    # Contradictory values.
     ("train_numpy.optimiser", "sgd", "weight_decay = 0.1: only adamw has it; with sgd use l2"),
     ("train_numpy.objective", "published", "label_smoothing = 0.1: the published objective needs 0"),
     ("train_numpy.protocol", "published", "would choose an epoch by the test images"),
@@ -91,14 +91,14 @@ MISTAKES = [
     ("train_torch.mlp.momentum", 0.9, "momentum = 0.9: adamw has none"),
     ("train_torch.cnn_cifar10.momentum", 0.0, "momentum = 0.0: nesterov needs one above 0"),
     ("train_torch.mlp.outputs", 12, "train_torch.mlp.outputs = 12: 10 are needed"),
-    # Of names.
+    # Names.
     ("data.cifar10.edition", "png", "data.cifar10.edition: png does not exist; choose from original, jpeg"),
     ("torch_defaults.dataset", "mnist", "mnist does not exist; choose from fashion_mnist, cifar10"),
     ("train_torch.mlp.network", "rnn", "train_torch.mlp.network = 'rnn': choose from mlp, cnn"),
     ("train_torch.mlp", ABSENT, "train_torch: mlp does not exist"),
     ("tune.Late", {"shares": "Late", "variants": [{"lr": 1}]}, "tune.Late: a name has 1 to 60 of a-z, 0-9, _ and -"),
     ("tune.published_learning_rate.base", "fast", "tune.published_learning_rate.base = 'fast': should be 'published'"),
-    # Of studies.
+    # Studies.
     ("numpy_defaults.seeds", "few", "numpy_defaults.seeds = 'few': should be a valid list"),
     ("tune.learning_rate.seeds", [1, 2, 1], "tune.learning_rate.seeds = [1, 2, 1]: 1 occurs twice"),
     ("tune.learning_rate.variants", [], "tune.learning_rate.variants = []: List should have at least 1 item"),
@@ -275,7 +275,7 @@ def resolved(training: MlpTraining) -> dict[str, Any]:
 
 
 def in_phases(run: dict[str, Any]) -> dict[str, Any]:
-    """Published settings with momentum, weight decay, learning rate and epochs where they belong, in the phases."""
+    """Published settings with momentum, weight decay, learning rate and epochs moved into the phases."""
     of_phases = {key: run[key] for key in ("lr", "epochs", "momentum", "weight_decay") if key in run}
     others = {key: value for key, value in run.items() if key not in of_phases}
     return {**others, "phases": [of_phases | phase for phase in run.get("phases", [{}])]}

@@ -26,23 +26,23 @@ STUDY = "reports/tune/learning_rate"
 
 @pytest.fixture(autouse=True)
 def dvc_of_the_miniature(reproduced: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What DVC keeps for itself lies with the miniature, where DVC runs in this process too."""
+    """DVC's own files are kept with the miniature, also when DVC runs in this process."""
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(reproduced.home / "dvc"))
 
 
 @pytest.fixture
 def project(reproduced: Project, tmp_path) -> Project:
-    """A copy of the reproduced miniature, to be changed at will."""
+    """A copy of the reproduced miniature, which a test may change."""
     return reproduced.copy(tmp_path / "project")
 
 
 def stale(project: Project) -> set[str]:
-    """The stages that DVC would rerun, but for those that a rerun of others makes stale."""
+    """The stages that DVC would rerun, except those that become stale because others are rerun."""
     with Repo(project.folder) as repo:
         return {name.rpartition(":")[2] for name in repo.status()}
 
 
-def test_repro_makes_every_declared_output(reproduced):
+def test_repro_creates_every_declared_output(reproduced):
     with Repo(reproduced.folder) as repo:
         stages = {stage.name: stage for stage in repo.index.stages}
     assert set(stages) == {"check", *DOWNLOADS, *PREPARATIONS, *NUMPY, *TORCH, "report"}
@@ -67,7 +67,7 @@ def test_results_are_strict_and_hold_no_dates(reproduced):
         assert f"{date.today():%Y-%m-%d}".encode() not in content, name
 
 
-def test_a_diverged_run_is_recorded_and_fails_nothing(reproduced):
+def test_a_diverged_run_is_recorded_and_is_no_error(reproduced):
     metrics = json.loads(reproduced.outputs(STUDY)[f"{STUDY}/metrics.json"])
     assert {name: figures["diverged"] for name, figures in metrics.items()} == {"0.2": 0, "1000000.0": 2}
 
@@ -137,7 +137,7 @@ def test_the_same_data_from_other_code_trains_nothing(project):
 
 @pytest.mark.parametrize(("stage", "study"), [("tune", "published_learning_rate"), ("ablations", "baseline")])
 def test_a_study_is_byte_identical_with_more_jobs_and_threads(project, stage, study):
-    # The run cache has all digits. With MKL_NUM_THREADS=2, PyTorch's products once came out otherwise.
+    # The run cache has all digits. With MKL_NUM_THREADS=2, PyTorch's products once differed.
     before = project.outputs(f"reports/{stage}/{study}") | project.outputs("data/runs")
     shutil.rmtree(project.folder / "data/runs")
     shutil.rmtree(project.folder / f"reports/{stage}/{study}")
@@ -194,7 +194,7 @@ def test_after_each_interruption_the_next_repro_completes_with_the_same_bytes(pr
     assert project.outputs() == before
 
 
-def test_a_mistake_in_params_is_one_line_and_deletes_nothing(project):
+def test_an_error_in_params_is_one_line_and_deletes_nothing(project):
     before = project.outputs()
     apply_overrides(project.folder / "params.yaml", ["lr=-1"])
     done = project.run(*DVC, "repro")

@@ -35,7 +35,7 @@ from stages.verdicts.reproduction import NO, reproduction_table
 from tests.results import ROOT, edit_params, write_perceptrons
 
 SMALL_FIGURES = {"figure.dpi": 40}
-# Figures of each kind; others are left empty, as drawing takes long.
+# One figure of each kind; the others are left empty, as drawing is slow.
 KINDS = ("history", "confusion", "calibration", "errors", "weights")
 DRAWN = ("summary", "learning_rate", "objective_learning_rate", "optimiser", "torch_activation", "pytorch_grid")
 DRAWN += (*(f"final_mlp_{kind}" for kind in KINDS), "final_numpy_weights")
@@ -88,7 +88,7 @@ def reported() -> tuple[Findings, dict[str, str], dict]:
 
 
 def section(text: str, heading: str) -> str:
-    """What is between a heading and the next of any rank."""
+    """The text between a heading and the next one of any level."""
     return re.split(r"\n##+ ", re.split(rf"\n##+ {re.escape(heading)}\n", text)[1])[0]
 
 
@@ -103,7 +103,7 @@ def rows(text: str) -> list[list[str]]:
 # The text
 
 
-def test_the_headline_counts_reproduced_runs_and_sets_published_numbers_beside_ours(text):
+def test_the_headline_counts_reproduced_runs_and_compares_published_numbers_with_ours(text):
     headline = section(text, "Headline")
     assert "44 of the 46 published runs are reproduced: 21 of 22 in NumPy, 23 of 24 in PyTorch." in headline
     table = {row[0]: row[1:] for row in rows(headline)}
@@ -223,7 +223,7 @@ def test_without_cifar10_nothing_is_compared_with_its_published_numbers(project)
 
 
 def test_the_same_results_give_the_same_bytes_in_another_process(project, written):
-    """With other hashes of strings."""
+    """With another hash seed."""
     script = f"""
 from stages import report
 from stages.reporting import style
@@ -243,7 +243,7 @@ report.main([])
 
 # Figures
 
-# What people with each kind of dichromacy see of linear RGB: Viénot, Brettel and Mollon (1999).
+# How people with each kind of dichromacy see linear RGB: Viénot, Brettel and Mollon (1999).
 VISION = {
     "usual": np.eye(3),
     "protan": [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],

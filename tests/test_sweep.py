@@ -1,4 +1,4 @@
-"""Studies: the same bytes however many runs go side by side and whatever is interrupted; failures end in one line."""
+"""Studies: the same bytes with any number of parallel runs and after interruptions; failures end in one line."""
 
 import errno
 import math
@@ -19,7 +19,7 @@ from stages import errors
 from stages.errors import StudyError, exit_on_error
 from stages.params import Study, Variant, load_params
 from stages.training import run_cache
-from stages.training.pool import describe_exit, jobs, train_all
+from stages.training.pool import describe_exit, jobs, train_here
 from stages.training.progress import Progress
 from stages.training.results import Run
 from stages.training.run_cache import FOLDER, RunCache, Task, environment, loaded_files
@@ -64,7 +64,7 @@ def test_one_and_two_jobs_give_the_same_bytes_in_the_order_of_the_tasks(folder, 
     assert str(os.getpid()) not in processes
 
 
-def test_the_longest_begin_first():
+def test_the_longest_start_first():
     study([Task(name, 1, Settings(epochs=count)) for name, count in {"short": 1, "long": 9, "middle": 5}.items()])
     begun = sorted(LOG.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     assert [path.name.split()[0] for path in begun] == ["long", "middle", "short"]
@@ -89,7 +89,7 @@ def start_until_it_hangs(jobs: int) -> subprocess.Popen[str]:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while len(list(FOLDER.glob("*.json"))) < 2 or len(list(LOG.glob("slow*"))) < jobs:
         for child in children.read_text().split() if children.exists() else ():
-            os.kill(int(child), signal.SIGINT)  # of Ctrl-C, workers know nothing at any time
+            os.kill(int(child), signal.SIGINT)  # workers ignore Ctrl-C at any time
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -165,7 +165,7 @@ def test_with_other_data_code_or_libraries_a_run_is_another_run(change, monkeypa
     assert RunCache(DATA).get(TASK) is None
 
 
-def test_code_is_what_decides_numbers(folder, monkeypatch):
+def test_the_code_of_a_run_is_what_affects_results(folder, monkeypatch):
     files = set(loaded_files())
     assert {"stages/training/fitting.py", "stages/training/results.py"} <= files
     assert not {"stages/params.py", "stages/training/pool.py"} & files
@@ -202,8 +202,8 @@ def test_missing_data_is_named():
     ("jobs", "act", "reason"),
     [
         (2, "signal SIGKILL", "was killed, as the system does when memory runs out"),
-        (1, "memory", "had not enough memory"),
-        (1, "torch memory", "had not enough memory"),
+        (1, "memory", "ran out of memory"),
+        (1, "torch memory", "ran out of memory"),
     ],
 )
 def test_a_failed_run_is_named(jobs, act, reason, monkeypatch):
@@ -220,14 +220,14 @@ def test_a_failed_run_is_named(jobs, act, reason, monkeypatch):
 
 
 def test_the_end_of_a_process_in_words():
-    assert describe_exit(-signal.SIGSEGV) == "was ended by SIGSEGV"
-    assert describe_exit(3) == "ended its process with exit status 3"
+    assert describe_exit(-signal.SIGSEGV) == "was terminated by SIGSEGV"
+    assert describe_exit(3) == "exited with status 3"
 
 
-def test_an_error_in_a_worker_is_raised_as_it_is_with_where_it_was(monkeypatch):
+def test_an_error_in_a_worker_is_raised_unchanged_with_its_traceback(monkeypatch):
     monkeypatch.setenv("STUDY_JOBS", "2")
     with pytest.raises(StudyError) as error:
-        list(train_all(train, DATA, [Task("a", 1, Settings(act="mistake"))] * 2))
+        list(train_here(train, DATA, [Task("a", 1, Settings(act="mistake"))] * 2))
     assert str(error.value) == "lr = 0: above 0"
     assert "in perform" in str(error.value.__cause__)
 
@@ -243,8 +243,8 @@ def test_a_wrong_number_of_jobs_is_named(value, monkeypatch):
     ("raised", "line"),
     [
         (StudyError("lr = 0: above 0"), "error: lr = 0: above 0\n"),
-        (MemoryError(), "error: not enough memory: end other programs, or set STUDY_JOBS=1\n"),
-        (RuntimeError("CUDA out of memory"), "error: not enough memory: end other programs, or set STUDY_JOBS=1\n"),
+        (MemoryError(), "error: not enough memory: close other programs, or set STUDY_JOBS=1\n"),
+        (RuntimeError("CUDA out of memory"), "error: not enough memory: close other programs, or set STUDY_JOBS=1\n"),
         (OSError(errno.ENOSPC, "No space left on device", "a.csv"), "error: a.csv: No space left on device\n"),
         (OSError(errno.EACCES, "Permission denied"), "error: Permission denied\n"),
         (KeyboardInterrupt(), "interrupted\n"),

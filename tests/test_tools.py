@@ -54,6 +54,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("stages/second.py", "w", "a", "second is out of date"),
         ("stages/library/text.py", "x", "y", "first is out of date"),
         ("params.yaml", "lr: 0.1", "lr: 0.2", "first is out of date"),
+        ("params.yaml", "layers", "train_torch:\n  mlp2: {}\nlayers", "train_torch.mlp2 is in params.yaml only"),
         ("result", "x", "y", "second is out of date"),
         ("result", None, None, "second: result does not exist"),
         ("stages/library/__init__.py", None, None, "stages/library/__init__.py is missing"),
@@ -87,7 +88,7 @@ def test_check_finds_nothing_with_and_without_data(pipeline, tmp_path, monkeypat
     assert [found[:21] for found in check.problems()] == ["second is out of date"]
 
 
-# repro.py, with a script in the place of DVC
+# repro.py, with a script instead of DVC
 
 DVC = """
 import sys
@@ -183,7 +184,7 @@ UNSAFE = r"pickle\.loads?\(|read_pickle|torch\.load\(|np\.load\((?!.*allow_pickl
 
 
 def test_no_pickle_is_loaded() -> None:
-    """Of data, that is: the study's own workers are sent what the study has pickled."""
+    """Data is meant here: the study does send pickles to its own workers."""
     lines = {line for path in SOURCES if "tests" not in path.parts for line in path.read_text().splitlines()}
     assert [line for line in lines if re.search(UNSAFE, line)] == []
 

@@ -1,4 +1,4 @@
-"""The PyTorch networks against the NumPy network, plain loops, formulas, and figures worked out by hand."""
+"""The PyTorch networks against the NumPy network, plain loops, formulas, and worked examples."""
 
 import math
 from collections import Counter
@@ -26,7 +26,7 @@ from stages.torch_net.training import Phase, epochs, take_step
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SHAPE, CLASSES = (4, 3, 2), 5  # height, width, channels: all different, so that no axis passes for another
+SHAPE, CLASSES = (4, 3, 2), 5  # height, width, channels: all different, so that swapped axes are noticed
 NORMALISE = Normalisation(torch.tensor([0.4, 0.6]), torch.tensor([0.2, 0.3]))
 DTYPES = {"float32": (torch.float32, {"rtol": 1e-4, "atol": 1e-6}), "float64": (torch.float64, {"rtol": 1e-10})}
 
@@ -335,7 +335,7 @@ def train(model, *phases, evaluation=None, augment=None, batch_size=16, **settin
 
 
 @pytest.mark.parametrize("forget", [True, False])
-def test_training_is_a_plain_loop_with_a_new_optimiser_for_each_phase(forget):
+def test_training_equals_a_plain_loop_with_a_new_optimiser_for_each_phase(forget):
     (images, labels), ours, theirs, recorder = data(), mlp(), mlp(), Recorder()
     phases = [
         Phase("nesterov", [[0.1, 0.2, 0.1, 0.05]] * 2, 0.9, 0.0),
@@ -380,7 +380,7 @@ def test_a_wrong_number_of_rates_is_an_error(steps):
 
 @pytest.mark.parametrize("bfloat16", [False, True])
 def test_losses_are_means_over_images(bfloat16):
-    """At a rate of 0: the last of 7 batches has 2 images, which count as 2; scoring does without smoothing."""
+    """At a rate of 0: the last of 7 batches has 2 images, which count as 2; scoring uses no label smoothing."""
     (images, labels), model, recorder = data(), mlp(), Recorder()
     settings = {"batch_size": 8, "label_smoothing": 0.2, "bfloat16": bfloat16}
     (row,) = train(model, Phase("sgd", [[0.0] * 7], 0.0, 0.0), augment=recorder, **settings)
@@ -398,7 +398,7 @@ def test_accuracy_is_that_of_all_images_not_the_mean_of_batches(monkeypatch):
     labels = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2, 0])
     images = torch.where(torch.arange(10) < 7, labels, (labels + 1) % 3).to(torch.uint8).reshape(10, 1, 1, 1)
 
-    class Reader(nn.Module):  # reads its answer from the first pixel
+    class Reader(nn.Module):  # reads its prediction from the first pixel
         def forward(self, x):
             return 10.0 * functional.one_hot((x[:, 0, 0, 0] * 255).round().long(), 3)
 
@@ -422,7 +422,7 @@ def test_prediction_averages_an_image_and_its_mirror_image(size, flip, monkeypat
     assert (views[0] - views[1]).abs().max() > 1e-3
 
 
-def test_dropout_and_augmentation_are_for_training_alone_and_scores_use_mirror_images():
+def test_dropout_and_augmentation_are_for_training_only_and_scores_use_mirror_images():
     """Cutouts larger than the image leave nothing to learn from; the images that are scored are whole."""
     images, labels = data()
     first, second = train(mlp(dropout=0.5), Phase("sgd", [[0.0] * 4] * 2, 0.0, 0.0))

@@ -40,8 +40,8 @@ def split(data):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_depends_on_its_settings_seed_and_name_alone(kind, data):
-    """Whatever ran before, the global generators and the number of threads."""
+def test_a_run_depends_only_on_its_settings_seed_and_name(kind, data):
+    """Not on earlier runs, global generators or the number of threads."""
     first = train(kind, data, **EVERYTHING[kind])
     train(kind, data, name="between", seed=5)
     torch.manual_seed(20)
@@ -96,7 +96,7 @@ CHANGES = {
     },
     "cnn": {**BOTH, "stem": 5, "widths": [7], "activation": "gelu", "logit_scale": 0.25},
 }
-# Where a setting matters only beside others.
+# Settings that only matter together with others.
 BESIDE = {
     ("numpy", "momentum"): {"optimiser": "momentum", "momentum": 0.5},
     ("numpy", "weight_decay"): {"optimiser": "adamw"},
@@ -147,7 +147,7 @@ def test_a_run_learns_and_its_figures_are_those_of_its_network(kind, pixels, dat
 
 
 def forward(network, x, flip=False):
-    """Class probabilities of scaled images (n, height, width, channels), the NumPy network's layers written out."""
+    """Class probabilities of scaled images (n, height, width, channels), the NumPy network reimplemented."""
     if isinstance(network, torch.nn.Module):
         views = [torch.tensor(view.copy(), dtype=torch.float32) for view in ((x, x[:, :, ::-1]) if flip else (x,))]
         with torch.no_grad():
@@ -213,8 +213,8 @@ def test_an_overflow_ends_the_run_as_diverged(kind, changes, data, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_identical_images_are_guessed(kind, tmp_path):
-    """By Gibbs' inequality no loss is below a guess's."""
+def test_identical_images_lead_to_guessing(kind, tmp_path):
+    """By Gibbs' inequality no loss is below that of guessing."""
     grey = {
         "train_images": np.full((120, 28, 28, 1), 7, np.uint8),
         "test_images": np.full((40, 28, 28, 1), 7, np.uint8),
@@ -288,7 +288,7 @@ def test_numpy_crops_are_padded_with_black(pixels, black, data):
         ("mps", None, False),
     ],
 )
-def test_bfloat16_is_for_devices_that_have_it(kind, capability, expected, monkeypatch):
+def test_bfloat16_is_used_only_where_the_device_supports_it(kind, capability, expected, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capability)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda where: capability)
     assert has_bfloat16(torch.device(kind)) is expected
@@ -305,7 +305,7 @@ def test_a_run_uses_bfloat16_where_the_device_has_it(data, monkeypatch):
 
 
 @pytest.mark.parametrize(("cuda", "mps", "best"), [(1, 1, "cuda"), (0, 1, "mps"), (0, 0, "cpu"), (1, 0, "cuda")])
-def test_the_device_is_the_best_there_is_or_the_requested_one(cuda, mps, best, monkeypatch):
+def test_the_device_is_the_best_available_or_the_requested_one(cuda, mps, best, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(cuda))
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: bool(mps))
     for name, there in (("", True), ("auto", True), ("cpu", True), ("cuda", cuda), ("mps", mps), ("gpu", False)):

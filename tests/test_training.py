@@ -1,4 +1,4 @@
-"""What all trainings share: the prepared data, fitting, schedules, generators, and the results that are written."""
+"""Code that all networks share: prepared data, fitting, schedules, generators, and result files."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ from stages.training.schedules import learning_rates
 # Files
 
 
-def test_a_file_is_complete_or_as_it_was(tmp_path):
+def test_a_file_is_complete_or_unchanged(tmp_path):
     path = tmp_path / "folder/a.json"
     write_json(path, {"a": 1})
     for value in (math.nan, math.inf, np.float64("nan")):
@@ -112,7 +112,7 @@ def test_each_split_has_its_own_images_and_no_others(path):
         read_split(path, "train")
 
 
-def test_what_is_trained_on_is_read_without_the_test_images(tmp_path):
+def test_training_data_is_read_without_the_test_images(tmp_path):
     path = tmp_path / "set.npz"
     write_arrays(path, {name: array for name, array in PREPARED.items() if not name.startswith("test")})
     assert len(read_split(path, "training").images) == 5
@@ -211,7 +211,7 @@ def test_scaling_is_by_channel_and_leaves_the_images_as_they_are(order):
 
 
 class Training:
-    """Stands for a network: its only parameter is the number of epochs that it was trained."""
+    """A stand-in for a network: its only parameter is the number of epochs that it was trained."""
 
     def __init__(self, rows: list[tuple[float, float, float]]) -> None:
         self.rows, self.parameter, self.copies, self.shown = rows, 0, [], []
@@ -239,10 +239,10 @@ class Training:
 @pytest.mark.parametrize(
     ("losses", "patience", "status", "length", "best", "kept", "copies"),
     [
-        ((3, 2, 2.5, 1, 1.5, 1.2, 0.5), 2, "ok", 6, 4, 4, [1, 2, 4]),  # the seventh would have been better
+        ((3, 2, 2.5, 1, 1.5, 1.2, 0.5), 2, "ok", 6, 4, 4, [1, 2, 4]),  # the seventh epoch would have been better
         ((3, 2, 2.5, 1, 1.5, 1.2, 0.5), 3, "ok", 7, 7, 7, [1, 2, 4, 7]),
         ((3, 1, 2, 2), 5, "ok", 4, 2, 2, [1, 2]),  # the epochs are over before patience is
-        ((1, 1, 1, 1), 2, "ok", 3, 1, 1, [1]),  # an equal loss is no lower one
+        ((1, 1, 1, 1), 2, "ok", 3, 1, 1, [1]),  # an equal loss does not count as lower
         ((3, 1, 2, 4, 5), None, "ok", 5, 2, 5, []),
         ((2, 1, 3, math.nan, 0), 5, "diverged", 4, 2, 2, [1, 2]),
         ((2, 1, math.inf, 0), None, "diverged", 3, 2, 3, []),
@@ -301,7 +301,7 @@ def of_pytorch(make, lr: float, count: int) -> list[float]:
     return rates
 
 
-def test_schedules_are_pytorchs():
+def test_schedules_equal_pytorchs():
     cosine = of_pytorch(lambda each: CosineAnnealingLR(each, 19, eta_min=0.3e-4), 0.3, 20)
     np.testing.assert_allclose(learning_rates("cosine", 0.3, 4, 5).ravel(), cosine, rtol=1e-9)
     cycle = learning_rates("one_cycle", 0.3, 4, 5, warmup=0.3)
@@ -364,7 +364,7 @@ def test_the_three_files_of_a_study(tmp_path):
     }
 
 
-def test_the_summary_of_a_study_knows_nothing_of_the_test_images(tmp_path):
+def test_the_summary_of_a_study_does_not_depend_on_the_test_images(tmp_path):
     for folder, test in (("a", (0.5, 0.8)), ("b", (9.0, 0.1))):
         write_study(tmp_path / folder, [a_run("x", seed, [0.5, 0.7], test=test) for seed in (1, 2)])
     assert (tmp_path / "a/metrics.json").read_bytes() == (tmp_path / "b/metrics.json").read_bytes()
@@ -375,7 +375,7 @@ def test_the_summary_of_a_study_knows_nothing_of_the_test_images(tmp_path):
 NAMES = ("shirt", "coat", "bag", "boot")
 
 
-def test_figures_of_a_classifier_are_scikit_learns():
+def test_figures_of_a_classifier_equal_scikit_learns():
     rng = np.random.default_rng(0)
     labels, probabilities = rng.integers(0, 3, 300), rng.dirichlet([0.5, 0.6, 0.7, 1e-6], 300)  # no boots
     predicted, classes = probabilities.argmax(axis=1), np.arange(4)

@@ -207,12 +207,12 @@ def judge_by(evidence: Evidence, *claims: Claim, **family: object) -> list[Judge
         ((HIGH, LOW), (LOW, HIGH), {}, "artefact"),
         ((HIGH, LOW), (WIDE, LOW), {}, "undecided"),
         ((LOW, HIGH), (HIGH, LOW), {}, "supported"),
-        (([0.9], [0.1]), ([0.9], [0.1]), {}, "undecided"),  # one seed decides nothing
+        (([0.9], [0.1]), ([0.9], [0.1]), {}, "undecided"),  # one seed is not enough
         ((LOW, HIGH), (LOW, HIGH), {"runs": AS_RUN, "existence": True}, "undecided"),
         ((HIGH, LOW), (LOW, HIGH), {"runs": AS_RUN, "existence": True}, "supported"),
     ],
 )
-def test_the_verdict_follows_from_runs_as_they_were_and_with_the_bug_fixed(first, second, changes, expected):
+def test_the_verdict_follows_from_the_runs_as_run_and_with_the_bug_fixed(first, second, changes, expected):
     judgement = judged(*({"a": a, "b": b} for a, b in (first, second)), **changes)
     assert (judgement.verdict, judgement.bug) == (expected, "F1 fixed" if expected == "artefact" else "")
 
@@ -266,7 +266,7 @@ def test_a_claim_without_its_runs_is_not_tested():
     assert list(comparison_table(judgements)["claim"]) == ["X2"]
     assert claim_table(judgements)["evidence"][0] == missing.missing
     assert count_verdicts(judgements)["supported"] == count_verdicts(judgements)["not tested"] == 1
-    # It takes no part in the correction of the others.
+    # It is not part of the correction of the others.
     assert tested.findings["as run"][0].p_corrected == tested.findings["as run"][0].estimate.p
 
 
@@ -322,7 +322,7 @@ def test_published_numbers_agree_with_each_other():
 
 
 def unread(studies: dict[str, Study]) -> Evidence:
-    """Studies without runs, to look variants up in."""
+    """Studies without runs, in which variants are looked up."""
     nothing = pd.DataFrame()
     return Evidence({name: StudyResult("", nothing, nothing, name, study) for name, study in studies.items()})
 
@@ -339,7 +339,7 @@ def test_every_rule_names_runs_that_params_has_and_fixes_the_bugs_of_its_claim(p
                     assert len(variant.seeds) >= 3, claim.id
                     names.add((claim.id, runs.name, name, variant.name))
         fixed = {bug for runs in claim.rule.runs for bug in runs.fixes}
-        # F12 is fixed by seeds, and the divergence that N11 would cure does not happen once F1 is fixed.
+        # F12 is fixed by seeds, and the divergence that N11 would prevent does not happen once F1 is fixed.
         assert fixed or not set(claim.bugs) - {"F12"} or claim.id == "N11", claim.id
     as_run, fixed = ("T3", "as run", "1e-5", "1e-5_as_run"), ("T3", "F7 fixed", "1e-5", "1e-5")
     assert {as_run, fixed, ("T3", "as run", "0.0", "0.0")} <= names
@@ -376,7 +376,7 @@ def test_a_pair_differs_in_its_bug_alone(params):
             assert differ <= MAY_DIFFER[bug.id], effect
 
 
-def test_published_epochs_stand_for_seeds_where_a_rule_says_so(params, claims):
+def test_published_epochs_play_the_role_of_seeds_where_a_rule_says_so(params, claims):
     evidence = Evidence(unread(params.tune).results, read_published(PUBLISHED)["numpy"])
     (judgement,) = judge_by(evidence, claims["N6"])
     (found,) = judgement.findings["as published"]
@@ -420,13 +420,13 @@ def test_shared_runs_are_taken_from_the_study_that_trained_them(project):
     assert not set(result.own_runs["variant"]) & set(result.shared)
 
 
-def test_bugs_without_runs_say_so(project):
+def test_bugs_without_runs_are_marked(project):
     edit_params(project, lambda content: [content["tune"].pop(name) for name in ("bugs", "objective_architecture")])
     effects = conclude(read(), Path("data/published")).effects
     assert effects[effects["bug"] == "F3"]["evidence"].tolist() == ["its runs are not in params.yaml"]
     text = " ".join(effects["evidence"])
-    assert "0 of 71 runs as published with several images a batch end with a NaN loss, 9 of 12 with one" in text
-    assert "called 1, 2 and 3, as described 2, 3 and 4; of the one called 3, 2 ran" in text
+    assert "0 of 71 runs as published with several images per batch end with a NaN loss, 9 of 12 with one" in text
+    assert "called 1, 2 and 3 have 2, 3 and 4 as described; the one called 3 ran with 2" in text
     # The last of 20 batches of 256 has 136 of 5,000 images: it weighs 1/20 instead of 136/5000.
     assert "the last of 20 batches has 136 images of 256" in text
 
@@ -473,7 +473,7 @@ def test_selection_on_test_images_takes_the_best_variant_of_each_seed():
     assert found == [[0.7, 0.8], [0.75, 0.8]]
 
 
-def test_what_params_chose_follows_from_the_committed_sweeps(params, committed):
+def test_the_choices_in_params_follow_from_the_committed_sweeps(params, committed):
     results = committed.numpy.results
     (lr,) = {each.lr for name in ("batch_size", "architecture") for each in results[name].trainings.values()}
     assert lr == float(best_variant(results["learning_rate"]).variant)
@@ -485,7 +485,7 @@ def test_what_params_chose_follows_from_the_committed_sweeps(params, committed):
     assert candidate_of(other, results) is None
 
 
-def test_committed_published_runs_are_reproduced_but_for_one(committed):
+def test_committed_published_runs_are_reproduced_except_one(committed):
     """And what the published code gives on the IDX files after epochs 1 and 2 is reproduced to its last digit."""
     table = reproduction_table(committed.numpy, committed.torch)
     wrong = table[table["reproduced"] != "yes"]
@@ -497,7 +497,7 @@ def test_committed_published_runs_are_reproduced_but_for_one(committed):
     assert numpy["published_batch_size"].history_of("128", 42)["accuracy"].tolist()[:2] == [0.6675, 0.7272]
 
 
-def test_final_models_reach_the_accuracies_that_are_promised(committed):
+def test_final_models_reach_the_required_accuracies(committed):
     promised = {"numpy": 0.90, "mlp": 0.63, "cnn_fashion_mnist": 0.935, "cnn_cifar10": 0.875}
     for name, model in committed.models.items():
         counts = model.confusion.to_numpy()

@@ -1,11 +1,11 @@
 """How fast the networks and the pipeline are, compared with other implementations and with the limit of the machine.
 
     python -m tools.bench            (make bench: about four minutes on two idle cores)
-    python -m tools.bench --quick    (single steps and no processes: only to see whether it works)
+    python -m tools.bench --quick    (single steps and no processes: only to check that it works)
 
 Implementations take turns in every repeat, so that a busy machine slows all of them; numbers are medians. The limit is
 the time that the matrix products alone would take, at the rate of large products measured in the same turns. Images are
-random, of the shapes of the data sets: speed does not depend on what they show.
+random, of the shapes of the data sets: speed does not depend on their content.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def take_turns(timers: Mapping[str, tuple[Callable[[], float], int]], repeats: int) -> pd.DataFrame:
-    """What each timer returns on its number of threads, a row a repeat; three repeats if they take seven seconds."""
+    """What each timer returns on its number of threads, one row per repeat; after seven seconds, only three."""
     rows, start = [], time.perf_counter()
     while len(rows) < repeats and (len(rows) < 3 or time.perf_counter() - start < 7):
         rows.append({})
@@ -195,12 +195,12 @@ def second_epoch(
     make_deterministic()
     next(epochs)
     taken = seconds(lambda: next(epochs))
-    torch.set_deterministic_debug_mode("default")  # the other implementations do not pay for it
+    torch.set_deterministic_debug_mode("default")  # the other implementations do not use it
     return taken
 
 
 def tutorial_epoch(data: Data, sizes: Sequence[int], batch_size: int) -> float:
-    """PyTorch as its tutorials write it, with a data loader."""
+    """PyTorch as in its tutorials, with a data loader."""
     dataset = TensorDataset(torch.from_numpy(data.pixels), torch.from_numpy(data.labels))
     loader = DataLoader(dataset, batch_size=batch_size, shuffle=True)
     layers = [layer for inputs, units in pairwise(sizes) for layer in (nn.Linear(inputs, units), nn.ReLU())]
@@ -303,7 +303,7 @@ def networks(quick: bool) -> None:
         data, few = Data(batch_size * (1 if quick else steps), *shape), Data(8, *shape)
         timers = {name: (partial(product_rate, PRODUCTS[name], side), 1) for name in PRODUCTS}
         for name, (epoch, threads, _) in IMPLEMENTATIONS.items():
-            epoch(few, sizes, 8)  # what libraries set up at their first call is not timed
+            epoch(few, sizes, 8)  # the set-up that libraries do at their first call is not timed
             timers[name] = (partial(epoch, data, sizes, batch_size), threads)
         taken = take_turns(timers, repeats)
         row = rows[f"{'-'.join(map(str, sizes))}, {batch_size}"] = {}
@@ -312,16 +312,16 @@ def networks(quick: bool) -> None:
             if limit:
                 share = training_flops(sizes, len(data.images)) / taken[limit] / taken[name]
                 row[name] += f" ({np.median(share):.0%})"
-    show("Seconds an epoch (share of the limit), by network and batch size; float32, one thread", pd.DataFrame(rows).T)
+    show("Seconds per epoch (share of the limit), by network and batch size; float32, one thread", pd.DataFrame(rows).T)
 
     batch_size = 8 if quick else load_params().train_torch["cnn_cifar10"].training.batch_size
     timers = {name: (timer, CORES) for name, timer in cnn_epochs(2, batch_size).items()}
     rates = 2 * batch_size / take_turns(timers, repeats)
     rates["share"] = rates["training"] / rates["bare loop"]
-    show(f"Images a second, CNN, batch size {batch_size}, {CORES} threads", rates.agg(number).to_frame().T)
+    show(f"Images per second, CNN, batch size {batch_size}, {CORES} threads", rates.agg(number).to_frame().T)
 
 
-# Processes of their own
+# Separate processes
 
 
 def run(*command: str, folder: str = ".", **environment: str) -> str:
@@ -345,12 +345,12 @@ MEMORY = {
 
 
 def memory_mib(field: str) -> int:
-    """From Linux's /proc/self/status: VmRSS, the memory in use, or VmHWM, the most that was."""
+    """From Linux's /proc/self/status: VmRSS, the memory in use, or VmHWM, its peak."""
     return int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024
 
 
 def sweep_seconds(jobs: int) -> float:
-    """The eleven variants of a sweep, one epoch each, in a folder of their own: no run is in the run cache there."""
+    """The eleven variants of a sweep, one epoch each, in a new folder, where the run cache is empty."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "data").mkdir()
         Path(folder, "data/prepared").symlink_to(Path("data/prepared").resolve())
@@ -365,7 +365,7 @@ def processes() -> None:
     """Tables of memory, start-up and the pipeline."""
     if Path("/proc/self/status").exists():
         peaks = {name: run("-m", "tools.bench", "--memory", name, OMP_NUM_THREADS="1") for name in MEMORY}
-        show("MiB that training takes at most, without Python and its imports", pd.Series(peaks, name="MiB").to_frame())
+        show("Peak MiB of training, without Python and its imports", pd.Series(peaks, name="MiB").to_frame())
     taken = {f"imports of {name}": seconds(lambda name=name: run("-c", f"import stages.{name}")) for name in STAGES}
     if Path("data/prepared/fashion_mnist.npz").exists():
         taken |= {f"a sweep, {jobs} jobs": sweep_seconds(jobs) for jobs in (1, 2)}

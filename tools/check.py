@@ -22,7 +22,7 @@ from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import load_yaml
 
-# Every stage imports these. Errors are no part of a result, and of the parameters DVC tracks the values themselves.
+# Every stage imports these. Errors do not affect results, and DVC tracks the parameters by their values.
 LEAVES = {"stages/__init__.py", "stages/errors.py", "stages/params.py"}
 
 
@@ -82,7 +82,7 @@ def check_packages() -> Iterator[str]:
 
 
 def check_deps(stages: list[Stage]) -> Iterator[str]:
-    """The deps below `stages/` are the code that a stage imports."""
+    """The deps in `stages/` are the code that a stage imports."""
     # The stages of a foreach group have the same ones.
     for group, stage in {stage.name.partition("@")[0]: stage for stage in stages}.items():
         named = re.match(r"python -m stages\.(\w+)", stage.command)
@@ -95,7 +95,10 @@ def check_deps(stages: list[Stage]) -> Iterator[str]:
 
 
 def check_lock(stages: list[Stage], locked: dict) -> Iterator[str]:
-    """dvc.lock has the stages of dvc.yaml and their outputs, and the committed outputs exist."""
+    """dvc.yaml trains every final model, dvc.lock has its stages and their outputs, and the committed outputs exist."""
+    trained = {stage.name.removeprefix("train_torch@") for stage in stages}
+    for name in sorted(load_yaml("params.yaml").get("train_torch", {}).keys() - trained):
+        yield f"train_torch.{name} is in params.yaml only: add it to the models of train_torch in dvc.yaml"
     for name in sorted(locked.keys() - {stage.name for stage in stages}):
         yield f"{name} is in dvc.lock but not in dvc.yaml: delete its entry and its files"
     for stage in stages:
@@ -116,16 +119,16 @@ def check_params() -> Iterator[str]:
         for number, (line, rewritten) in enumerate(pairs, start=1):
             if line != rewritten:
                 yield f"params.yaml:{number}: write `{rewritten}` for `{line}`, as any `dvc exp run -S` would"
-                return  # later lines may merely have moved
+                return  # later lines may differ only in position
 
 
 def check_up_to_date() -> Iterator[str]:
-    """No stage would run, apart from those whose data is only not here."""
+    """No stage would run, except those whose data is merely missing on this machine."""
     logging.getLogger("dvc").setLevel(logging.ERROR)  # a dry run prints every stage
     with Repo() as repo:
         try:
             stale = [stage.name for stage in repo.reproduce(dry=True, allow_missing=True)]
-        except ReproductionError as error:  # DVC looks for an earlier run of a stale stage, and misses the data
+        except ReproductionError as error:  # DVC searches for an earlier run of a stale stage, and the data is missing
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
             stale = re.findall("'(.+)'", str(error))
@@ -148,5 +151,5 @@ def problems() -> list[str]:
 
 if __name__ == "__main__":
     found = problems()
-    print("\n".join(f"error: {problem}" for problem in found) or "check: everything committed belongs together")
+    print("\n".join(f"error: {problem}" for problem in found) or "check: all committed files are consistent")
     sys.exit(bool(found))

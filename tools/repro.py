@@ -1,9 +1,9 @@
 """`make repro`: `dvc repro`, and a study that is complete even where CIFAR-10 cannot be downloaded.
 
-    python -m tools.repro
+    python -m tools.repro [options of dvc repro]
 
-If no source serves CIFAR-10, the PyTorch half runs on Fashion-MNIST: one line of params.yaml changes, and a banner says
-so before and after. `dvc repro` itself never replaces a data set.
+If CIFAR-10 cannot be downloaded, the PyTorch half of the study runs on Fashion-MNIST: one line of params.yaml changes,
+and a banner says so before and after. `dvc repro` itself never replaces a data set.
 """
 
 import signal
@@ -16,7 +16,7 @@ from dvc.utils.serialize import modify_yaml
 from stages.errors import exit_on_error
 from stages.params import load_params
 
-DVC_REPRO = [sys.executable, "-m", "dvc", "repro"]
+DVC_REPRO = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro"]
 NOT_SERVED = "error: no source served cifar10 "  # by stages.download
 BANNER = """
 ========================================================================================================
@@ -38,7 +38,7 @@ def download_cifar10() -> tuple[int, str]:
     return process.returncode, reason
 
 
-def main(arguments: list[str]) -> None:
+def main(options: list[str]) -> None:
     """Run the pipeline; end with DVC's exit status."""
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C also reaches DVC, which ends its stage and then itself
     wanted, reason = load_params().torch_dataset, ""
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
             params["torch_defaults"]["dataset"] = wanted = "fashion_mnist"
     banner = BANNER.format(reason=reason) if wanted == "fashion_mnist" else ""
     print(banner, end="", flush=True)
-    status = subprocess.call([*DVC_REPRO, "report"] if banner else DVC_REPRO)
+    status = subprocess.call([*DVC_REPRO, *options, *(["report"] if banner else [])])
     print(banner, "" if status else "Report: reports/report.md, reports/report.html\n", sep="", end="", flush=True)
     sys.exit(status)
 

@@ -1,4 +1,4 @@
-"""From a folder, in any packing, to an edition's files, verified by SHA-256; and their canonical form in data/raw.
+"""Find an edition's files in a folder, however packed, verify them by SHA-256, and write them to data/raw.
 
 Archives are read by name within bounds on members and bytes; their paths never decide where anything is written.
 """
@@ -21,7 +21,7 @@ SLACK_BYTES, SLACK_MEMBERS = 32 << 20, 1000  # of archives: a README, folders
 
 
 def read_contents(folder: Path, edition: Edition) -> dict[str, bytes]:
-    """Find the edition in `folder` or the subfolders it may lie in, plain, gzipped or in a tar archive.
+    """Find the edition in `folder` or its known subfolders, plain, gzipped or in a tar archive.
 
     Returns the bytes of the files that editions.yaml names, or for JPEG of every image `split/class/number.jpg`.
     """
@@ -162,7 +162,7 @@ def _check(what: str, size: int, digest: str, content: Content) -> None:
 
 @contextmanager
 def _one_line(name: str) -> Iterator[None]:
-    """Turn whatever tarfile, gzip, zlib and the system raise for a damaged file, errors of no common base, into one."""
+    """Convert the errors of tarfile, gzip, zlib and the system for a damaged file, which share no base, to one line."""
     try:
         yield
     except (StudyError, MemoryError):

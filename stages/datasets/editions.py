@@ -1,4 +1,4 @@
-"""What is known of an edition before a byte of it is read: shapes, classes, counts, checksums, addresses.
+"""What is known of an edition before it is downloaded: shapes, classes, counts, checksums, addresses.
 
 An edition is part of a result, its source is not: an edition is known by the SHA-256 of its contents, so any source may
 serve it.

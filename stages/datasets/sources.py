@@ -1,6 +1,6 @@
-"""The sources of a data set, tried in turn; which one serves is no part of a result.
+"""The sources of a data set, tried in turn; which one is used does not affect results.
 
-Every source comes down to a folder in which `contents` finds and verifies the edition's files.
+Every source yields a folder in which `contents` finds and verifies the edition's files.
 """
 
 import logging
@@ -9,15 +9,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pooch
 import requests
-from requests.adapters import HTTPAdapter
 from tqdm import tqdm
-from urllib3.util import Retry
 
 from stages.datasets.contents import SLACK_BYTES, read_contents
 from stages.datasets.editions import Edition
@@ -26,14 +25,8 @@ from stages.errors import StudyError
 ARCHIVES = "data/archives/"
 FOLDER_VARIABLE = "DATASETS_DIR"
 TIMEOUT = (4, 30)  # seconds to connect, and without a byte
-RETRIES = Retry(
-    total=2,
-    connect=0,  # without a connection, the next source is tried at once
-    status_forcelist=(429, 500, 502, 503, 504),
-    backoff_factor=1,
-    raise_on_status=False,
-    respect_retry_after_header=False,  # a server may ask for any time
-)
+PAUSES = (1, 3)  # seconds before the second and the third attempt
+BUSY = (429, 500, 502, 503, 504)
 
 
 def fetch(edition: Edition) -> tuple[str, dict[str, bytes]]:
@@ -70,31 +63,36 @@ def _download(mirror: str, edition: Edition, folder: Path) -> Path:
     # No packing is much larger than the data.
     limit = sum(content.bytes for content in edition.contents.values()) + SLACK_BYTES
     for name, checksum in edition.upstream.files.items():
-        try:
-            pooch.retrieve(mirror + name, checksum, name, folder, downloader=partial(_receive, limit=limit))
-        except requests.HTTPError as error:
-            raise StudyError(f"the server answered {error.response.status_code}") from error
-        except requests.RequestException as error:
-            raise StudyError(f"the connection failed ({type(error).__name__})") from error
-        except ValueError as error:
-            raise StudyError(f"{name} does not have the checksum {checksum}") from error
+        for pause in (*PAUSES, None):
+            try:
+                pooch.retrieve(mirror + name, checksum, name, folder, downloader=partial(_receive, limit=limit))
+                break
+            except requests.RequestException as error:
+                status = error.response.status_code if error.response is not None else None
+                if pause is None or (status is not None and status not in BUSY):
+                    reason = f"the server answered {status}" if status else f"no connection ({type(error).__name__})"
+                    raise StudyError(reason) from error
+                time.sleep(pause)
+            except ValueError as error:
+                raise StudyError(f"{name} does not have the checksum {checksum}") from error
+            except OSError as error:  # requests', of a wrong REQUESTS_CA_BUNDLE, has no number
+                if error.errno:
+                    raise
+                raise StudyError(str(error)) from error
     return folder
 
 
 def _receive(url: str, path: str, _: object, limit: int) -> None:
     """Write what `url` serves to `path`; pooch calls this. The progress bar is for terminals."""
-    with requests.Session() as session:
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=RETRIES))
-        with session.get(url, stream=True, timeout=TIMEOUT) as response, Path(path).open("wb") as file:
-            response.raise_for_status()
-            size = response.headers.get("Content-Length", "")
-            total = int(size) if size.isdecimal() else None
-            with tqdm(desc=url, total=total, unit="B", unit_scale=True, leave=False, disable=None) as bar:
-                for chunk in response.iter_content(1 << 16):
-                    bar.update(file.write(chunk))
-                    if file.tell() > limit:
-                        raise StudyError(f"{url} is larger than the {limit:,} bytes expected at most")
+    with requests.get(url, stream=True, timeout=TIMEOUT) as response, Path(path).open("wb") as file:
+        response.raise_for_status()
+        size = response.headers.get("Content-Length", "")
+        total = int(size) if size.isdecimal() else None
+        with tqdm(desc=url, total=total, unit="B", unit_scale=True, leave=False, disable=None) as bar:
+            for chunk in response.iter_content(1 << 16):
+                bar.update(file.write(chunk))
+                if file.tell() > limit:
+                    raise StudyError(f"{url} is larger than the {limit:,} bytes expected at most")
 
 
 def _unpack_package(package: str, folder: Path) -> Path:

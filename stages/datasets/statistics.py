@@ -18,8 +18,8 @@ CHUNK = 1000  # images at a time, which bounds the memory of intermediate result
 def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (population) of pixels / 255 for each channel, float64 (channels,) each.
 
-    images: uint8 (n, height, width, channels). Computed from exact counts of the 256 values, so that no order of
-    summation shows in the last digits.
+    images: uint8 (n, height, width, channels). Computed from exact counts of the 256 values, so that the order
+    of summation does not affect the last digits.
     """
     channels = images.shape[-1]
     counts = np.zeros((channels, 256), np.int64)

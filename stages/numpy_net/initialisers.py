@@ -31,7 +31,7 @@ def draw_weights(
 ) -> np.ndarray:
     """Draw one layer's weights: float64 (inputs, units).
 
-    They are drawn unit by unit, as in the published code, whose legacy generator then gives its very weights.
+    They are drawn unit by unit, as in the published code, so that its legacy generator gives the same weights.
     """
     scale = choose("initialiser", initialiser, INITIALISERS)(inputs, units)
     return (generator.standard_normal((units, inputs)) * scale).T

@@ -1,4 +1,4 @@
-"""Dense and dropout layers, forward beside backward."""
+"""Dense and dropout layers, each with its forward and backward pass."""
 
 import numpy as np
 

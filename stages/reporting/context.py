@@ -20,7 +20,7 @@ from stages.verdicts.selection import candidate_of
 from stages.verdicts.statistics import LEVEL
 from stages.verdicts.text import NOTHING, listed, mean_and_sd, number, percent, quantity_name, span
 
-# The conclusion that the report explains step by step, and its studies: as run, and with F1 alone fixed.
+# The conclusion that the report explains step by step, and its studies: as run, and with only F1 fixed.
 STORY, STORY_STUDY, STORY_FIXED = "N1", "published_learning_rate", "objective_learning_rate"
 FAILED = 0.2  # twice the accuracy of guessing: the bound of the rule
 EPSILON = 1e-15  # what the published loss adds to a probability before taking its logarithm
@@ -84,12 +84,12 @@ def framework_context(framework: Framework, findings: Findings) -> dict[str, Any
 
 
 def notes(judgement: Judgement, results: Results) -> list[str]:
-    """What a reader of a verdict should know as well."""
+    """Notes on a verdict: the claim's own note, diverged runs, and why it was not tested."""
     claim, found = judgement.claim, []
     if claim.note:
         found.append(claim.note)
     if claim.rule.existence and judgement.verdict == UNDECIDED:
-        found.append(f"{evidence_text(judgement)}. One network that falls short does not show that none gets there.")
+        found.append(f"{evidence_text(judgement)}. One network that falls short does not refute it.")
     studies = (results.torch if claim.framework == "torch" else results.numpy).results
     sides = [name for each in claim.rule.comparisons for side in each.sides for name in side.variants]
     for runs in claim.rule.runs if judgement.findings else ():
@@ -130,12 +130,12 @@ def story_context(results: Results, findings: Findings) -> dict[str, Any] | None
 
 
 def failed_count(runs: pd.DataFrame) -> str:
-    """How many of some runs end hardly better than guessing: `1 of 3`; a dash for no runs."""
+    """How many runs end hardly better than guessing: `1 of 3`; a dash if there are no runs."""
     return f"{(runs['final_accuracy'] < FAILED).sum()} of {len(runs)}" if len(runs) else NOTHING
 
 
 def story_table(published: pd.DataFrame, as_run: StudyResult, fixed: StudyResult) -> pd.DataFrame:
-    """A row a published rate: where its training ended, and ends as run and with the output error fixed."""
+    """One row per published rate: how training ended as published, as run here, and with the output error fixed."""
     rows = []
     for run in published.itertuples():
         ours, others = as_run.runs_of(run.variant), fixed.runs_of(run.variant)
@@ -157,21 +157,21 @@ def story_table(published: pd.DataFrame, as_run: StudyResult, fixed: StudyResult
 
 
 def sweep_text(sweep: Sweep) -> str:
-    """Of a published study with ours: the best and the worst variant of each column."""
+    """A published study and ours in words: the best and the worst variant of each column."""
     readings = [f"{column}, {extremes(each.runs, sweep.ends)}" for column, each in sweep.columns.items() if each]
     curves = f"Accuracy and loss by epoch for each variant of the study {sweep.title.lower()}: {listed(sweep.columns)}"
     return f"{curves}; below, the {sweep.split} accuracy that each ends on: {'; '.join(readings)}"
 
 
 def study_text(result: StudyResult) -> str:
-    """Of a further study: its best and worst variant, and how many runs diverged."""
+    """A further study in words: its best and worst variant, and how many runs diverged."""
     start = f"{result.split.capitalize()} accuracy and loss by epoch of {len(result.variants)} variants"
     sentence = f"{start}, and the final accuracy of each seed: {extremes(result.runs, 'final_accuracy')}"
     return f"{sentence}; {tables.diverged_count(result.runs)} runs diverged" if len(result.diverged) else sentence
 
 
 def groups_text(groups: Mapping[str, Curves]) -> str:
-    """Of trainings with one thing changed: where each ends, group by group."""
+    """Training runs with one change in words: the final accuracy of each, group by group."""
     readings = []
     for title, curves in groups.items():
         means = curves.runs.groupby("variant", sort=False)["final_accuracy"].mean()
@@ -184,13 +184,13 @@ def extremes(runs: pd.DataFrame, column: str) -> str:
     """The variants with the highest and the lowest mean: `best adam with 0.8943, worst sgd with 0.8712`."""
     means = runs.groupby("variant", sort=False)[column].mean().dropna()
     if means.empty:
-        return "no number"
+        return "no finite value"
     best, worst = (f"{names.label(name)} with {number(means[name])}" for name in (means.idxmax(), means.idxmin()))
     return f"best {best}, worst {worst}" if len(means) > 1 else f"{best}"
 
 
 def history_text(model: ModelResult) -> str:
-    """Of a training: what it ends on."""
+    """A training run in words: its last accuracy and loss."""
     last, best = model.history.iloc[-1], model.metrics.get("best_epoch")
     end = f"{model.split} accuracy {number(last['accuracy'])}, loss {number(last['loss'], 3)}"
     return f"{end} after {len(model.history)} epochs" + (f"; the loss is lowest in epoch {best}" if best else "")

@@ -12,10 +12,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 from stages.reporting.style import HEAVY, PAPER, SMALL, THIN
 from stages.verdicts.reading import Curves
 
-BAND = 0.9  # how dense the bands of all variants are together
-MOST, LONGEST = 4, 10  # at the right of a panel there is room for so many names of so many characters
+BAND = 0.9  # opacity of the bands of all variants together
+MOST, LONGEST = 4, 10  # at most so many names of so many characters fit at the right of a panel
 APART = 1.2  # lines of text from one name to the next
-# Tick labels, the most wanted first; a further group is used where the ones before leave too few.
+# Tick labels, the preferred ones first; a further group is used if the groups before give too few.
 ACCURACIES = (
     (
         *(0.1, 0.5, 0.7, 0.8, 0.9, 0.3, 0.6, 0.85, 0.95, 0.75, 0.99),
@@ -71,7 +71,7 @@ def legend_lines(styles: Mapping[str, dict]) -> list[Line2D]:
 
 
 def set_scales(accuracies: Sequence[Axes], losses: Sequence[Axes]) -> None:
-    """Scales and epochs of a row of panels of accuracy and one of loss; call it when all is drawn."""
+    """Scales and epochs of a row of panels of accuracy and one of loss; call it after drawing."""
     accuracy_axis(accuracies[0])
     losses[0].set_yscale("log")
     plain_ticks(losses[0], "y", LOSSES, np.log)
@@ -100,7 +100,7 @@ def accuracy_axis(axes: Axes, which: str = "y", apart: float | None = None) -> N
 def plain_ticks(
     axes: Axes, which: str, groups: Sequence[Sequence[float]], scale: Callable, apart: float | None = None
 ) -> None:
-    """Label those of the values that the axis shows, but none that would crowd an earlier one."""
+    """Label those of the values that the axis shows, except those too close to an earlier one."""
     low, high = axes.get_ylim() if which == "y" else axes.get_xlim()
     axis, usual, few = (axes.yaxis, 0.085, 5) if which == "y" else (axes.xaxis, 0.2, 3)
     nearest = (apart or usual) * (scale(high) - scale(low))
@@ -116,7 +116,7 @@ def plain_ticks(
 
 
 def name_ends(axes: Axes, curves: Curves, styles: Mapping[str, dict], figure: str, height: float) -> None:
-    """Write each label beside the last point of its curve, where labels are few and short and curves of equal length.
+    """Write each label next to the last point of its curve, if labels are few and short and curves of equal length.
 
     Call it when the scales are set. `height`: about that of the panel, in inches; labels are spread over it.
     """
@@ -151,7 +151,7 @@ def name_ends(axes: Axes, curves: Curves, styles: Mapping[str, dict], figure: st
 
 
 def spread_out(places: list[float], gap: float) -> list[float]:
-    """Places from 0 to 1, moved as little as keeps neighbours `gap` apart, in the order they have."""
+    """Positions from 0 to 1, moved as little as possible so that neighbours are `gap` apart; the order is kept."""
     order = np.argsort(places, kind="stable")
     found = np.array(places)[order]
     for _ in range(20 * len(found)):

@@ -57,7 +57,7 @@ def draw_figures(figures: Mapping[str, Callable[[], Figure]], folder: Path) -> N
 
 
 def write_report(results: Results, findings: Findings, pictures: Mapping[str, Pictures]) -> dict[str, str]:
-    """The report and the model cards in Markdown, by their paths; pictures are at figures/*.png beside the report."""
+    """The report and the model cards in Markdown, by their paths; pictures are in figures/, next to the report."""
     known = context(results, findings, pictures)
     cards = {f"cards/{name}.md": render("card.md.j2", known | {"name": name}) for name in results.models}
     return {"report.md": render("report.md.j2", known), **cards}

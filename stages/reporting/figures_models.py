@@ -36,7 +36,7 @@ def draw_history(model: ModelResult) -> Figure:
 
 
 def draw_confusion(confusion: pd.DataFrame) -> Figure:
-    """Counts, a row a true class. Coloured by the square root, so that errors are visible beside the many hits."""
+    """Counts, one row per true class; coloured by the square root, so that the few errors are visible too."""
     counts = confusion.to_numpy()
     figure = new_figure(5.6, width=6.4)
     axes = figure.subplots()
@@ -101,8 +101,8 @@ def draw_errors(errors: pd.DataFrame, pictures: np.ndarray) -> Figure:
 
 
 def draw_weights(weights: np.ndarray) -> Figure:
-    """First-layer weights (n, height, width, channels) as pictures on one scale around zero; of three channels in their
-    colours, where grey is 0.
+    """First-layer weights (n, height, width, channels) as pictures on one scale around zero; three channels in
+    colour, where grey is 0.
     """
     rows = -(-len(weights) // WEIGHT_COLUMNS)
     coloured = weights.shape[-1] == 3

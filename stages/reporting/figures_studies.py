@@ -1,4 +1,4 @@
-"""Figures of studies: published curves with ours, further studies, trainings with one change, every published run."""
+"""Figures of studies: published curves and ours, further studies, training with one change, every published run."""
 
 import textwrap
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ MARKS = {
 }
 QUANTITIES = ("accuracy", "loss")
 PUBLISHED_LINE = {"color": style.PUBLISHED, "linestyle": style.SOLID}
-# How many characters fit into a row of the legend, where a line takes up six, and under the axis.
+# How many characters fit into a row of the legend, where a line counts as six, and under the axis.
 LEGEND_WIDTH, TICKS_WIDTH = 95, 78
 PANEL = 1.75  # inches: about the height of a panel of curves
 GRID_COLUMNS, GRID_HEIGHT = 6, 1.3  # panels in a row, inches of one
@@ -42,7 +42,7 @@ GRID_STYLES = {
 
 
 def draw_sweep(sweep: Sweep) -> Figure:
-    """Accuracy and loss by epoch, a column for each source on common scales; below, where trainings end."""
+    """Accuracy and loss by epoch, a column for each source on common scales; below, the final accuracies."""
     figure = new_figure(6.7)
     curves, summary = figure.subfigures(2, 1, height_ratios=(2.9, 1))
     grid = curves.subplots(2, len(sweep.columns), sharex=True, sharey="row", squeeze=False)
@@ -84,7 +84,7 @@ def draw_panels(
 
 
 def draw_ends(axes: Axes, sweep: Sweep) -> None:
-    """Accuracy after training by label, one mark a column: a dot a seed, a line over all of them."""
+    """Accuracy after training by label; each column has its marker: one dot per seed, a line over all of them."""
     labels = list(sweep.styles)
     known = {column: runs for column, runs in sweep.columns.items() if runs}
     for place, (column, runs) in enumerate(known.items()):
@@ -126,7 +126,7 @@ def draw_study(result: StudyResult) -> Figure:
 
 
 def draw_ends_by_variant(axes: Axes, curves: Curves, styles: Mapping[str, dict]) -> None:
-    """A row a variant, on a line like its curves: the final accuracy of every seed, and a bar at their mean."""
+    """One row per variant, in the style of its curves: the final accuracy of every seed, and a bar at their mean."""
     for place, (variant, line) in enumerate(styles.items()):
         values = curves.runs_of(variant)["final_accuracy"]
         axes.axhline(place, color=line["color"], linestyle=line["linestyle"], linewidth=THIN, alpha=0.5)
@@ -143,7 +143,7 @@ def draw_ends_by_variant(axes: Axes, curves: Curves, styles: Mapping[str, dict])
 
 
 def draw_groups(groups: Mapping[str, Curves]) -> Figure:
-    """A column a group: the training as published in grey, those with one thing changed in colour."""
+    """One column per group: the training as published in grey, those with one change in colour."""
     labels = list(dict.fromkeys(variant for curves in groups.values() for variant in curves.variants))
     styles = {AS_PUBLISHED: PUBLISHED_LINE, **styles_of("", [each for each in labels if each != AS_PUBLISHED])}
     figure = new_figure(4.2)
@@ -177,7 +177,7 @@ def draw_grid(runs: pd.DataFrame, framework: Framework) -> Figure:
         if run.reproduced == NO:
             axes.set_facecolor(style.OUTSIDE)
     for axes in grid.flat[max(len(runs) - GRID_COLUMNS, 0) : len(runs)]:
-        axes.tick_params(labelbottom=True)  # the last panel of each column, in whichever row that is
+        axes.tick_params(labelbottom=True)  # the last panel of each column, whatever its row
     accuracy_axis(grid[0, 0], apart=GRID_LABELS)
     epochs = published.history.groupby(["study", "variant"])["epoch"].max()
     logarithmic = epochs.nunique() > 1  # so that short runs are visible next to long ones

@@ -1,4 +1,4 @@
-"""The whole study on one page: reproduced runs, what the networks reach, the effects of bugs, the verdicts."""
+"""The whole study on one page: reproduced runs, accuracies of the networks, effects of bugs, verdicts."""
 
 import textwrap
 from collections.abc import Sequence
@@ -103,7 +103,7 @@ def draw_effects(axes: Axes, findings: Findings) -> None:
 
 
 def draw_claims(figure: SubFigure, judgements: Sequence[Judgement]) -> None:
-    """Every conclusion of the report with its verdict, those of the network in NumPy at the left."""
+    """Every conclusion of the report with its verdict, those on the NumPy network at the left."""
     columns = [[each for each in judgements if (each.claim.framework == "torch") == torch] for torch in (False, True)]
     rows = max(map(len, columns))
     text = ", ".join(f"{count} {verdict}" for verdict, count in count_verdicts(judgements).items())

@@ -81,7 +81,7 @@ def regularisation_name(training: Training) -> str:
 
 
 def change_name(training: NumpyTraining) -> str:
-    """What a training changes of the published one: how gradients are clipped, or the objective."""
+    """What a training changes in the published one: gradient clipping, or the objective."""
     clips = (("norm", training.clip_norm), ("value", training.clip_value))
     kinds = [f"{what} to {value:g}" for what, value in clips if value is not None]
     if training.objective != "published":
@@ -120,7 +120,7 @@ def all_settings(training: Training) -> dict[str, Any]:
 
 
 def common_settings(trainings: Iterable[Training]) -> str:
-    """What trainings have in common, of the settings that readers compare studies by, if switched on."""
+    """The settings in `COMPARED` that all trainings have in common, if switched on."""
     first, *others = (
         setting_texts({key: settings[key] for key in COMPARED if settings.get(key)})
         for settings in map(all_settings, trainings)
@@ -130,7 +130,7 @@ def common_settings(trainings: Iterable[Training]) -> str:
 
 
 def differences(runs: pd.DataFrame) -> list[str]:
-    """In which settings published code differs from the report: of all runs of a study if equal, else run by run."""
+    """In which settings published code differs from the report: for all runs of a study if equal, else run by run."""
     texts = {
         run.variant: ", ".join(map(" ".join, setting_texts(run.as_run).items()))
         for run in runs.itertuples()

@@ -14,8 +14,8 @@ from stages.reporting.document import TEMPLATES, render
 from stages.reporting.page_elements import Elements, heading_id
 from stages.verdicts.reading import read_file
 
-# Colours are rounded to 64 levels a channel, at most two steps of 255 away, white still white: invisible, and a fifth
-# smaller.
+# Colours are rounded to 64 levels per channel, an error of at most 2 in 255 that leaves white as it is: invisible, and
+# the file is a fifth smaller.
 ROUNDED = [round(round(value * 63 / 255) * 255 / 63) for value in range(256)]
 
 
@@ -28,7 +28,7 @@ class Document(NamedTuple):
 
 
 def write_page(texts: Mapping[str, str], figures: Path) -> str:
-    """The page that holds `texts`, report.md and the cards by their paths beside it, with the pictures in `figures`."""
+    """The page that holds `texts`, report.md and the cards by their relative paths, with the pictures in `figures`."""
     anchors = {path: "report" if path == "report.md" else f"card-{PurePosixPath(path).stem}" for path in texts}
     documents = [
         convert(text, path, figures, anchors, top=1 if path == "report.md" else 3) for path, text in texts.items()

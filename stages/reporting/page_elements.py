@@ -1,5 +1,5 @@
 """What Markdown becomes beyond plain HTML: pictures that can be enlarged, tables that scroll, verdicts as badges, and
-links that lead to places in the page, or name the file where it isn't part of the page.
+links that lead to headings of the page, or name the file if it isn't part of the page.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,8 +27,8 @@ def heading_id(document: str, slug: str) -> str:
 class Elements(Extension, Treeprocessor):
     """Rewrites the elements of one document in place.
 
-    `anchors` has the id of each document by its path beside the report; `embed` returns the attributes of a picture in
-    figures/.
+    `anchors` has the id of each document by its path relative to the report; `embed` returns the attributes of a
+    picture in figures/.
     """
 
     def __init__(self, document: str, anchors: Mapping[str, str], embed: Callable[[str], dict[str, str]]) -> None:
@@ -57,7 +57,7 @@ class Elements(Extension, Treeprocessor):
                 self.embed_picture(element, parents[element])
 
     def rewrite_link(self, link: Element) -> None:
-        """Lead to the place in the page; outside it, name the file after the text, or in its place."""
+        """Link to the heading in the page; for a file outside it, add the name of the file, or use it as the text."""
         parts = urlsplit(link.get("href", ""))
         if parts.scheme or parts.netloc:
             return
@@ -74,7 +74,7 @@ class Elements(Extension, Treeprocessor):
         code.text, code.tail = file, "" if named else ")"
 
     def embed_picture(self, image: Element, parent: Element) -> None:
-        """Put the picture into the page; in a paragraph of its own it becomes a figure that can be enlarged."""
+        """Put the picture into the page; alone in a paragraph it becomes a figure that can be enlarged."""
         source = image.get("src", "")
         path = self.path_of(source)
         if urlsplit(source).scheme or not path.startswith(FIGURES):
@@ -88,7 +88,7 @@ class Elements(Extension, Treeprocessor):
             label.append(image)
 
     def path_of(self, link: str) -> str:
-        """The path, beside the report, of the file that a relative link of this document names."""
+        """The path, relative to the report, of the file that a relative link of this document names."""
         return normpath(PurePosixPath(self.document).parent / link)
 
 

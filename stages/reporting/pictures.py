@@ -10,8 +10,8 @@ from safetensors.numpy import load_file
 from stages.training.prepared import read_test
 from stages.verdicts.reading import ModelResult, read_file
 
-UNITS = 64  # as many of the first layer's units are shown
-MEASURED = ("running_mean", "running_var", "num_batches_tracked")  # by batch norm, not trained
+UNITS = 64  # of the first layer, shown at most
+MEASURED = ("running_mean", "running_var", "num_batches_tracked")  # measured by batch norm, not trained
 
 
 @dataclass(frozen=True)

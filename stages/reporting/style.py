@@ -1,9 +1,9 @@
-"""How figures look: every colour, the style of each variant, and how figures are written so that bytes don't change.
+"""How figures look: every colour, the style of each variant, and how figures are written with reproducible bytes.
 
-What is compared (published, reproduced, corrected) has colours of Okabe and Ito, what is varied those of Paul Tol's
-scheme "muted", or a place on a scale of lightness; both can be distinguished with any colour vision. A variant has the
-same colour and line in every figure: a value of a quantity by its place on a fixed scale, a named variant (adam,
-sigmoid, flips) by a colour of its own. What the others depart from is black, and the baseline's line is heavier.
+What is compared (published, reproduced, corrected) has colours of Okabe and Ito; what is varied has those of Paul Tol's
+scheme "muted", or a position on a scale of lightness; both can be distinguished with any colour vision. A variant has
+the same colour and line in every figure: a value of a quantity by its position on a fixed scale, a named variant (adam,
+sigmoid, flips) by its own colour. The reference variant of a kind is black, and the baseline's line is heavier.
 """
 
 import math
@@ -23,13 +23,13 @@ from stages.training.files import atomic_write
 
 STYLE_FILE = Path(__file__).parent / "report.mplstyle"
 WIDTH = 7.2  # inches, across both columns of a journal's page
-SMALL = 7  # points, beside the sizes in the style file
+SMALL = 7  # points, in addition to the sizes in the style file
 HEAVY, THIN = 1.9, 0.8  # line widths: of the baseline, and of single runs and ranges
 SOLID, DASHED, DOTTED = "-", (0, (4, 1.4)), (0, (1.2, 1.2))
 LINES = (SOLID, DASHED, DOTTED)
 
 INK, NOTE, FAINT, PAPER = "#111111", "#5f5f5f", "#a8a8a8", "#ffffff"
-# Where a number comes from: the report, the training that its code ran, the training that it describes.
+# Sources of a number: the report, training as its code ran, training as it describes.
 PUBLISHED, REPRODUCED, CORRECTED = "#555555", "#d55e00", "#0072b2"
 SCORED, TRAINING, CONFIDENCE = CORRECTED, "#e69f00", REPRODUCED  # of one model
 OUTSIDE = "#fbe9e0"  # the background of a published run that is not reproduced
@@ -64,7 +64,7 @@ class Scale:
     first: int = 0
 
     def style(self, value: float) -> dict:
-        """Colour and line of a value; 0 is black, and values beyond the ends look like the ends."""
+        """Colour and line of a value; 0 is black, and values beyond the ends look like the ends of the scale."""
         if value <= 0:
             return {"color": INK, "linestyle": SOLID}
         spread = math.log if self.log else float
@@ -84,7 +84,7 @@ SCALES = {
     "dropout": Scale(0.05, 0.5, log=False, steps=9),
     "weight_decay": Scale(1e-6, 0.1, log=True, steps=5),
 }
-# Variants with names. The first of each kind is what the others depart from.
+# Variants with names. The first of each kind is the reference of the others.
 KINDS = (
     ("relu", "sigmoid", "tanh", "gelu"),
     ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"),
@@ -196,7 +196,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def fewer_colours(picture: Image.Image) -> Image.Image:
-    """The picture in 256 colours, at a third of the size, where the mean change is below 1 of 255 and invisible."""
+    """The picture in 256 colours, a third of the size, if the mean change is below 1 in 255, which is invisible."""
     fewer = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     change = np.abs(np.asarray(picture, int) - np.asarray(fewer.convert("RGB"), int)).mean()
     return fewer if change < 1 else picture

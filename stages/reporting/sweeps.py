@@ -1,4 +1,4 @@
-"""What the figures and tables of studies show: published curves with ours, and trainings with one thing changed.
+"""The data of the figures and tables of studies: published curves and ours, and training with one change.
 
 The NumPy network is trained as published (a study `published_<name>`) and corrected (a study `<name>`). Of the PyTorch
 networks, one study holds both what the report says and, where that differs, what its code ran.
@@ -32,8 +32,8 @@ class Sweep:
     """A published study. `columns`, the published one first, are None where params.yaml lacks what they need.
 
     Their variants are called by labels, which mean the same in all of them; `styles` has each label's colour and line,
-    and `ordered` says whether labels are values of a quantity; `baseline` is the label, if any, of what all studies
-    depart from. `ends` is the column of runs.csv by which the ends of trainings are compared, `split` its images.
+    and `ordered` says whether labels are values of a quantity; `baseline` is the label, if any, of the baseline of all
+    studies. `ends` is the column of runs.csv by which final accuracies are compared, `split` its images.
     `settings`: what the variants of a column have in common; `differences`: where the published code differs from the
     report.
     """
@@ -74,7 +74,7 @@ def further_studies(framework: Framework) -> list[tuple[StudyResult, dict[str, C
 def sweep(framework: Framework, name: str) -> Sweep:
     """A published study: in NumPy, test accuracies after training are compared, in PyTorch validation accuracies.
 
-    PyTorch has one column of ours where the code ran what the report says, or else two.
+    PyTorch has one column of ours if the code ran what the report says, else two.
     """
     published, results = framework.published, framework.results
     runs, result = published.runs_of(name), results.get(name)
@@ -119,7 +119,7 @@ def sweep(framework: Framework, name: str) -> Sweep:
 
 
 def baseline_label(name: str, results: Mapping[str, StudyResult]) -> str | None:
-    """The variant of study `name` that is the baseline: of the variants of that study, the one listed most."""
+    """The variant of study `name` that is the baseline: the variant of the baseline study that it lists most often."""
     if name not in results or BASELINE not in results:
         return None
     listed = [training for result in results.values() for training in result.trainings.values()]
@@ -132,7 +132,7 @@ def groups_of(result: StudyResult, results: Mapping[str, StudyResult]) -> dict[s
     """The variants of a study by what they differ in, if each is a published training with one change.
 
     The change is clipping, or another objective. Each group begins with its training as published: the variant, of any
-    study in `results`, whose settings are equal but for the change. Other studies have no groups.
+    study in `results`, whose settings are equal except for the change. Other studies have no groups.
     """
     plain = {name: as_published(training) for name, training in result.trainings.items() if is_changed(training)}
     if len(plain) < len(result.variants):

@@ -26,9 +26,9 @@ from stages.verdicts.statistics import of_share
 from stages.verdicts.text import NOTHING, interval, listed, mean_and_sd, number, p_text, quantity_name, signed, span
 
 LIBRARIES = ("numpy", "torch", "torchvision", "safetensors", "pandas", "matplotlib", "dvc")
-# The NumPy network that the published report settled on.
+# The NumPy network that the published report chose.
 NUMPY_CHOICE = ("architecture", "8")
-# The published PyTorch runs of the headline, with test accuracy and loss, which the report has of the first alone.
+# The published PyTorch runs in the headline, with test accuracy and loss, which the report gives only for the first.
 TORCH_CHOICES = {
     ("baseline", "staircase"): (0.5194, 1.3511),
     ("final", "0.1_then_0.01"): (None, None),
@@ -45,7 +45,7 @@ def markdown(table: pd.DataFrame, left: int = 1) -> str:
 
 
 def headline_table(results: Results) -> pd.DataFrame:
-    """A row a network: what was published, the same trained again, and the final models in bold."""
+    """One row per network: published, retrained, and the final models in bold."""
     models = [model_row(f"**{model_name(name)}**", model) for name, model in results.models.items()]
     for row in models:
         row[3] = f"**{row[3]}**"
@@ -58,7 +58,7 @@ def headline_table(results: Results) -> pd.DataFrame:
 
 
 def model_row(name: str, model: ModelResult) -> list[str]:
-    """A trained model; what a diverged one lacks is a dash."""
+    """A trained model; a dash for what a diverged model lacks."""
     validation, accuracy, loss = (
         model.metrics.get(figure) for figure in ("validation_accuracy", "test_accuracy", "test_loss")
     )
@@ -98,7 +98,7 @@ def published_torch_rows(torch: Framework) -> list[list[str]]:
 
 
 def scores_table(published: ModelResult, models: Mapping[str, ModelResult]) -> pd.DataFrame:
-    """A row a PyTorch model."""
+    """One row per PyTorch model."""
     rows = [
         {
             "model": model_name(name, model.dataset),
@@ -118,7 +118,7 @@ def scores_table(published: ModelResult, models: Mapping[str, ModelResult]) -> p
 
 
 def card_table(model: ModelResult) -> pd.DataFrame:
-    """A row a figure of merit, for the model card."""
+    """One row per figure of merit, for the model card."""
     counts, metrics = model.confusion.to_numpy(), model.metrics
     accuracy = of_share(int(counts.trace()), int(counts.sum()), 0.5)
     means = [number(model.classes[figure].mean()) for figure in ("recall", "precision", "f1")]
@@ -143,7 +143,7 @@ def class_table(classes: pd.DataFrame) -> pd.DataFrame:
 
 
 def settings_table(params: Params, models: Sequence[str]) -> pd.DataFrame:
-    """A row a setting, a column a model. What none has is left out."""
+    """One row per setting, one column per model. Settings that no model has are left out."""
     texts = {name: setting_texts(all_settings(training_of(params, name))) for name in models}
     keys = list(dict.fromkeys(key for own in texts.values() for key in own))
     table = pd.DataFrame(texts, index=keys).fillna(NOTHING)
@@ -154,7 +154,7 @@ def settings_table(params: Params, models: Sequence[str]) -> pd.DataFrame:
 
 
 def data_table(data: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
-    """A row a data set: the edition and counts that `preprocess` found."""
+    """One row per data set: the edition and counts that `preprocess` found."""
     splits = ["training", "validation", "test"]
     rows = []
     for name, facts in data.items():
@@ -164,7 +164,7 @@ def data_table(data: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
 
 
 def versions_table() -> pd.DataFrame:
-    """What computed the results and drew the figures: the minor version of Python, the releases of libraries."""
+    """The software behind results and figures: the minor version of Python, the releases of libraries."""
     versions = {"python": ".".join(platform.python_version_tuple()[:2])}
     for library in LIBRARIES:
         try:
@@ -175,7 +175,7 @@ def versions_table() -> pd.DataFrame:
 
 
 def studies_table(*frameworks: Framework) -> pd.DataFrame:
-    """A row a study: its size, its seeds, its images. Runs that another study trained are counted there alone."""
+    """One row per study: its size, its seeds, its images. Runs that another study trained are only counted there."""
     rows = [
         {
             "network": framework.name,
@@ -205,7 +205,7 @@ def diverged_count(runs: pd.DataFrame) -> str:
 
 
 def study_table(result: StudyResult) -> pd.DataFrame:
-    """A row a variant: figures over seeds. A diverged run counts with what it ended on."""
+    """One row per variant: figures over seeds. A diverged run counts with its last figures."""
     rows = []
     for variant in result.variants:
         runs = result.runs_of(variant)
@@ -218,7 +218,7 @@ def study_table(result: StudyResult) -> pd.DataFrame:
 
 
 def sweep_table(sweep: Sweep) -> pd.DataFrame:
-    """A row a label, the columns' figures after training."""
+    """One row per label, the columns' figures after training."""
     rows = []
     for variant in sweep.styles:
         row, diverged = {sweep.title.lower(): variant}, {}
@@ -236,7 +236,7 @@ def sweep_table(sweep: Sweep) -> pd.DataFrame:
 
 
 def groups_table(groups: Mapping[str, Curves]) -> pd.DataFrame:
-    """A row a way of training in each group."""
+    """One row per way of training in each group."""
     rows = [
         {
             "group": title,
@@ -254,7 +254,7 @@ def groups_table(groups: Mapping[str, Curves]) -> pd.DataFrame:
 
 
 def selection_table(results: Results) -> pd.DataFrame:
-    """A row a setting: the value of the final NumPy model, and the best of its sweep where there is one."""
+    """One row per setting: the value of the final NumPy model, and the best value of its sweep, if there is one."""
     final = results.params.train_numpy
     chosen = {
         "learning_rate": f"{final.lr:g}, {spaced(final.schedule)}",
@@ -292,7 +292,7 @@ def reproduction_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def numpy_runs_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """The published NumPy runs beside ours with the published seed."""
+    """The published NumPy runs, and ours with the published seed."""
 
     def outcomes(source: str) -> list[str]:
         pairs = zip(runs[f"{source}_status"], runs[f"{source}_collapse"], strict=True)
@@ -318,7 +318,7 @@ def numpy_runs_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def torch_runs_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """The published PyTorch runs beside the range over our seeds."""
+    """The published PyTorch runs, and the range over our seeds."""
     table = {
         "study": runs["study"].map(spaced),
         "variant": runs["variant"],

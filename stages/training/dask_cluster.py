@@ -1,7 +1,7 @@
 """Runs on a Dask cluster, which shares nothing with this machine but the network.
 
-Each worker has its own copy of the project and its libraries; the data set is sent to it. A worker whose numbers could
-differ from this machine's refuses, and says what differs.
+Each worker has its own copy of the project and its libraries; the data set is sent to it. A worker whose results could
+differ from this machine's refuses to train, and names the difference.
 """
 
 import logging
@@ -24,7 +24,7 @@ TIMEOUT = 15  # seconds to find the scheduler, and a first worker
 
 
 def train_on_cluster(address: str, train: Train, data: Path, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
-    """`pool.train_all` on the workers of the scheduler at `address`."""
+    """`pool.train_here` on the workers of the scheduler at `address`."""
     files = loaded_files()
     wanted = environment(files)
     with connect(address) as client:
@@ -49,8 +49,8 @@ def train_on_cluster(address: str, train: Train, data: Path, tasks: Sequence[Tas
                 ) from error
             except ModuleNotFoundError as error:
                 raise StudyError(
-                    f"{VARIABLE}: a worker finds no {error.name}: start it in a copy of the project, by PYTHONPATH=. "
-                    "dask worker, with the libraries of requirements.txt"
+                    f"{VARIABLE}: a worker cannot import {error.name}: start it in a copy of the project, by "
+                    "PYTHONPATH=. dask worker, with the libraries of requirements.txt"
                 ) from error
             yield index, run
 
@@ -76,7 +76,7 @@ def connect(address: str) -> Client:
 
 
 def send(client: Client, data: Path) -> str:
-    """Send the file to every worker, also to those that join later; return its name there, which its hash decides."""
+    """Send the file to every worker, also to those that join later; return its name there, which is its hash."""
     plugin = UploadFile(str(data), load=False)
     plugin.filename = f"{file_hash(data)}{data.suffix}"
     client.register_plugin(plugin, name=plugin.filename)

@@ -1,6 +1,6 @@
 """The results of a final model, whatever trained it.
 
-history.csv      a row an epoch
+history.csv      one row per epoch
 metrics.json     the headline figures (what `dvc metrics diff` shows)
 confusion.csv    counts of true and predicted classes
 classes.csv      precision, recall and F1 of each class

@@ -11,14 +11,14 @@ from typing import TypeVar
 
 State = TypeVar("State")
 
-# A network guesses when its accuracy is at most 1.5 times that of a uniform guess (a margin for luck), and its loss
-# above 4 times a uniform guess's.
+# A network guesses when its accuracy is at most 1.5 times that of a uniform guess (a margin for chance), and its loss
+# is above 4 times that of a uniform guess.
 GUESS_ACCURACY, GUESS_LOSS = 1.5, 4.0
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How a training went: a row of `history` an epoch (epoch, train_loss, loss, accuracy), and "ok" or "diverged".
+    """The result of training: `history`, one row per epoch (epoch, train_loss, loss, accuracy), and "ok" or "diverged".
 
     `best_epoch` had the lowest evaluation loss, `kept_epoch` is the one whose parameters the network has now. Both
     count from 1; a run that diverges in its first epoch has best epoch 0.

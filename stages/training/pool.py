@@ -1,7 +1,7 @@
-"""Runs side by side: on the cores of this machine, or on a Dask cluster where `STUDY_SCHEDULER` names one.
+"""Runs in parallel on the cores of this machine.
 
-It changes no result how many run at once, or where: each run has its own random generators and one BLAS thread.
-`STUDY_JOBS` sets how many; the default is one a core.
+The number of parallel runs does not affect results: each run has its own random generators and one BLAS thread.
+`STUDY_JOBS` sets the number; the default is one per core.
 """
 
 import multiprocessing
@@ -16,6 +16,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
 
+from joblib import cpu_count
 from pebble import ProcessExpired, ProcessPool
 from threadpoolctl import threadpool_limits
 
@@ -27,21 +28,16 @@ Train = Callable[[Path, Task], Run]
 
 
 class RunFailed(Exception):  # noqa: N818
-    """The run of the task number `index` ended its process or had not enough memory."""
+    """The process of task number `index` ended, or memory ran out."""
 
     def __init__(self, index: int, reason: str) -> None:
         super().__init__(index, reason)
         self.index, self.reason = index, reason
 
 
-def train_all(train: Train, data: Path, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
+def train_here(train: Train, data: Path, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
     """Begin `train(data, task)` for the tasks in their order; yield (index, run) as each is done."""
-    address = os.environ.get("STUDY_SCHEDULER")
-    if address and tasks:
-        from stages.training.dask_cluster import train_on_cluster  # half a second's import
-
-        yield from train_on_cluster(address, train, data, tasks)
-    elif min(jobs(), len(tasks)) > 1:
+    if min(jobs(), len(tasks)) > 1:
         yield from train_in_processes(train, data, tasks)
     else:
         for index, task in enumerate(tasks):
@@ -51,34 +47,34 @@ def train_all(train: Train, data: Path, tasks: Sequence[Task]) -> Iterator[tuple
 
 
 def jobs() -> int:
-    """How many runs go side by side."""
+    """How many runs to train in parallel."""
     asked = os.environ.get("STUDY_JOBS")
     if not asked:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cpu_count()  # those that a container may use
     if not asked.isdecimal() or int(asked) < 1:
         raise StudyError(f"STUDY_JOBS = {asked!r}: a whole number of at least 1 is needed")
     return int(asked)
 
 
 def single_threaded(train: Train, data: Path, task: Task) -> Run:
-    """Train with one BLAS thread: more would add in another order, which shows in the last digits."""
+    """Train with one BLAS thread: more would change the order of summation, and so the last digits."""
     with threadpool_limits(1):
         return train(data, task)
 
 
 @contextmanager
 def named_failures(index: int) -> Iterator[None]:
-    """Where a process ends or memory runs out, raise which run it was."""
+    """If a process ends or memory runs out, raise a RunFailed that names the run."""
     try:
         yield
     except ProcessExpired as error:
         raise RunFailed(index, describe_exit(error.exitcode)) from error
     except BrokenProcessPool as error:
-        raise RunFailed(index, "lost its process before it began") from error
+        raise RunFailed(index, "lost its process before training began") from error
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        raise RunFailed(index, "had not enough memory") from error
+        raise RunFailed(index, "ran out of memory") from error
 
 
 def describe_exit(code: int) -> str:
@@ -86,12 +82,12 @@ def describe_exit(code: int) -> str:
     if code == -signal.SIGKILL:
         return "was killed, as the system does when memory runs out"
     if code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
-    return f"ended its process with exit status {code}"
+        return f"was terminated by {signal.Signals(-code).name}"
+    return f"exited with status {code}"
 
 
 def train_in_processes(train: Train, data: Path, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
-    """`train_all` in processes of this machine: new interpreters, as a fork would copy locks and BLAS settings."""
+    """`train_here` in processes: new interpreters, as a fork would copy locks and BLAS settings."""
     pool = ProcessPool(
         min(jobs(), len(tasks)), initializer=end_with_parent, context=multiprocessing.get_context("spawn")
     )

@@ -32,7 +32,7 @@ def write_prepared(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def read_split(path: Path, name: str) -> Split:
-    """Read what a network may be trained on or chosen by: `all_training`, or its parts `training` and `validation`."""
+    """Read a split for training or model selection: `all_training`, or its parts `training` and `validation`."""
     if name not in SPLITS:
         raise StudyError(f"split {name!r} is unknown; known: {', '.join(SPLITS)}")
     images, labels, validation = _read(path, "train_images", "train_labels", "validation_index")
@@ -49,7 +49,7 @@ def read_split(path: Path, name: str) -> Split:
 
 
 def read_test(path: Path) -> Split:
-    """Read the test images, which are for scoring alone: nothing else reads them."""
+    """Read the test images, which are for scoring only: no other function reads them."""
     return _check_split(path, "test", *_read(path, "test_images", "test_labels"))
 
 

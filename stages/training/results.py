@@ -1,8 +1,8 @@
 """The three files of a study, whatever trained it.
 
-    history.csv   a row an epoch of each run: variant, seed, epoch, train_loss, <split>_loss, <split>_accuracy
-    runs.csv      a row a run: status, epochs, best epoch, final and best figures on the split, test figures
-    metrics.json  a few figures a variant: mean and standard deviation over seeds
+    history.csv   one row per epoch of each run: variant, seed, epoch, train_loss, <split>_loss, <split>_accuracy
+    runs.csv      one row per run: status, epochs, best epoch, final and best figures on the split, test figures
+    metrics.json  a few figures per variant: mean and standard deviation over seeds
 
 `split` is what was scored after every epoch: `validation`, or `test` under the published protocol. The files hold no
 times, as they are compared byte by byte.
@@ -21,7 +21,7 @@ from stages.training.fitting import Fit
 
 @dataclass(frozen=True)
 class Run:
-    """One training: `history` has a row an epoch with epoch, train_loss, loss, accuracy (on `split`)."""
+    """One training: `history` has one row per epoch: epoch, train_loss, loss, accuracy (on `split`)."""
 
     variant: str
     seed: int
@@ -40,7 +40,7 @@ def run_of(fit: Fit, *, variant: str, seed: int, split: str, test_loss: float, t
 
 
 def history_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row an epoch of each run, in the order of the runs."""
+    """One row per epoch of each run, in the order of the runs."""
     split = runs[0].split
     return pd.DataFrame(
         [
@@ -59,7 +59,7 @@ def history_table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row a run; `best_epoch` is the one with the lowest loss."""
+    """One row per run; `best_epoch` is the one with the lowest loss."""
     return pd.DataFrame(
         [
             {

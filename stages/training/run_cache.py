@@ -1,6 +1,6 @@
-"""The run cache: finished runs of all studies, so that none is trained twice; `rm -r data/runs` empties it.
+"""The run cache: finished runs of all studies, so that no run is trained twice; `rm -r data/runs` empties it.
 
-A run is found by a key of all that its numbers depend on: configuration, name, seed, data, code, libraries, kernels.
+The key of a run covers all that its numbers depend on: configuration, name, seed, data, code, libraries, kernels.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from stages.training.results import Run
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path("data/runs")
-# The modules that compute nothing: a change in them makes no finished run invalid.
+# Modules that do not affect results: a change in them invalidates no finished run.
 NO_NUMBERS = {"stages/errors.py", "stages/params.py", "stages/tune.py", "stages/ablations.py"} | {
     f"stages/training/{name}.py"
     for name in ("dask_cluster", "files", "final_model", "pool", "progress", "run_cache", "sweep")
@@ -39,7 +39,7 @@ class Task(NamedTuple):
 
 
 class RunCache:
-    """The finished runs, a file each."""
+    """The finished runs, one file per run."""
 
     def __init__(self, data: Path) -> None:
         self.basis = {"data": file_hash(data), **environment(loaded_files())}
@@ -71,7 +71,7 @@ def file_hash(path: Path) -> str:
 
 
 def loaded_files() -> tuple[str, ...]:
-    """The project's modules that this process has loaded and that decide numbers, as paths below its root."""
+    """The project's modules that this process has loaded and that affect results, as paths below its root."""
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     paths = {Path(file).resolve() for file in files if file}
     names = {path.relative_to(ROOT).as_posix() for path in paths if path.is_relative_to(ROOT / "stages")}
@@ -89,12 +89,13 @@ def environment(files: tuple[str, ...]) -> dict[str, str]:
     }
     if torch := sys.modules.get("torch"):
         found |= {"torch": torch.__version__, "torch kernel": torch.backends.cpu.get_cpu_capability()}
-        found["device"] = os.environ.get("STUDY_DEVICE") or "auto"
-        if torch.cuda.is_available():
+        gpu = os.environ.get("STUDY_DEVICE") != "cpu" and torch.accelerator.is_available()
+        found["device"] = f"{torch.accelerator.current_accelerator()}" if gpu else "cpu"
+        if gpu and torch.cuda.is_available():
             found["GPU"] = torch.cuda.get_device_name()
     return found
 
 
-@cache  # the first time, right after it was loaded: the code that runs, whatever the file becomes
+@cache  # called right after the file is loaded, so it is the hash of the code that runs, even if the file changes later
 def _code_hash(path: Path) -> str:
     return file_hash(path) if path.exists() else "missing"

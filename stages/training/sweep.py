@@ -1,16 +1,17 @@
 """A study from its tasks to its three files: what tune and ablations share."""
 
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from stages.errors import StudyError
-from stages.training.pool import RunFailed, Train, train_all
+from stages.training.pool import RunFailed, Train, train_here
 from stages.training.progress import Progress
-from stages.training.results import write_study
+from stages.training.results import Run, write_study
 from stages.training.run_cache import RunCache, Task
 
 
@@ -66,3 +67,13 @@ def train_study(
                 "kept: run it again, with fewer at once (STUDY_JOBS=1; dask worker --nworkers 1) if memory is short"
             ) from failure
     write_study(folder, runs)
+
+
+def train_all(train: Train, data: Path, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
+    """`pool.train_here`, or the same on the Dask cluster that `STUDY_SCHEDULER` names."""
+    address = os.environ.get("STUDY_SCHEDULER")
+    if address and tasks:
+        from stages.training.dask_cluster import train_on_cluster  # half a second's import
+
+        return train_on_cluster(address, train, data, tasks)
+    return train_here(train, data, tasks)

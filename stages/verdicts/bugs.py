@@ -1,7 +1,7 @@
-"""The bugs of the published code, each with what fixing it alone changes, as data/published/bugs.yaml declares them.
+"""The bugs of the published code that data/published/bugs.yaml lists, each with the effect of fixing it alone.
 
-A pair is two configurations that differ in the bug and in nothing else. Intervals are at 95 % and uncorrected: each is
-about its own effect. Where no pair is possible, evidence.py has other evidence.
+A pair is two configurations that differ only in the bug. Intervals are at 95 % and uncorrected: each is about its own
+effect. Where no pair is possible, evidence.py has other evidence.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ COLUMNS = ("bug", "setting", "quantity", "published", "fixed", "effect", "low", 
 
 
 class Effect(Strict):
-    """A pair of variants, as study/variant, and what is measured of them."""
+    """A pair of variants, as study/variant, and the quantity that is compared."""
 
     setting: str
     quantity: Literal[*QUANTITIES]
@@ -50,11 +50,11 @@ class Bug(Strict):
 
 
 def bug_table(bugs: Sequence[Bug], results: Results) -> pd.DataFrame:
-    """A row an effect or a piece of evidence, in the columns of bugs.csv; unknown numbers are NaN."""
+    """One row per effect or piece of evidence, in the columns of bugs.csv; unknown numbers are NaN."""
     rows = []
     for bug in bugs:
         own = list(EVIDENCE[bug.evidence](results)) if bug.evidence else []
-        # Pairs of PyTorch runs are compared on whichever data set was trained on: both sides are ours.
+        # Pairs of PyTorch runs are compared on any data set: both were trained here.
         studies = (results.numpy if bug.affects[0].startswith("numpy") else results.torch).results
         for effect in bug.effects:
             pair = [find(studies, name) for name in (effect.published, effect.fixed)]
@@ -73,7 +73,7 @@ def find(studies: dict[str, StudyResult], name: str) -> tuple[StudyResult, str] 
 
 
 def effect_row(effect: Effect, published: tuple[StudyResult, str], fixed: tuple[StudyResult, str]) -> dict:
-    """What fixing changes: a paired difference where seeds are paired, Welch's elsewhere."""
+    """The effect of the fix: a paired difference where seeds are paired, Welch's elsewhere."""
     before, after = (measure(result.history_of(variant), effect.quantity) for result, variant in (published, fixed))
     paired = published[0].pairs_seeds and fixed[0].pairs_seeds
     if paired and set(before) & set(after):

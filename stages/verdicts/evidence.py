@@ -14,7 +14,7 @@ from stages.verdicts.reading import AS_RUN, BASELINE, Results
 from stages.verdicts.statistics import LEVEL, of_paired_difference
 from stages.verdicts.text import listed, number
 
-# The studies of the corrected network whose variant the published report chose on the test images.
+# The studies of the corrected network whose best variant the published report selected on the test images.
 CHOSEN = ("learning_rate", "batch_size", "architecture")
 # The studies of which the report interprets single runs, each by comparing the others with the first.
 SINGLE_RUNS = ("dropout", "weight_decay", "batch_size", "hidden_layers", "hidden_nodes")
@@ -29,7 +29,7 @@ def as_published(training: NumpyTraining) -> NumpyTraining:
 
 
 def underflow(results: Results) -> list[dict]:
-    """F4: 0/0 gives a NaN loss; which of the runs as published end so, by the images of a batch."""
+    """F4: 0/0 gives a NaN loss; how many of the runs as published end with one, by batch size."""
     runs = [
         result.own_runs[result.own_runs["variant"] == name].assign(single=training.batch_size == 1)
         for result in results.numpy.results.values()
@@ -42,7 +42,7 @@ def underflow(results: Results) -> list[dict]:
     single, several = table[table["single"]], table[~table["single"]]
     stuck = single[single["status"] == "diverged"]["final_loss"].dropna()
     text = (
-        f"{several['final_loss'].isna().sum()} of {len(several)} runs as published with several images a batch end "
+        f"{several['final_loss'].isna().sum()} of {len(several)} runs as published with several images per batch end "
         f"with a NaN loss, {single['final_loss'].isna().sum()} of {len(single)} with one, where the batch's largest "
         "logit is the sample's own"
     )
@@ -53,7 +53,7 @@ def underflow(results: Results) -> list[dict]:
 
 
 def selection(results: Results) -> list[dict]:
-    """F6: the test accuracy of the variant that the test images choose, and of the one that validation chooses."""
+    """F6: the test accuracy of the variant selected on test images, and of the one selected on validation images."""
     rows = []
     for name in CHOSEN:
         result = results.numpy.results.get(name)
@@ -81,16 +81,16 @@ def chosen(runs: pd.DataFrame, figure: str) -> np.ndarray:
 
 
 def naming(results: Results) -> list[dict]:
-    """F10: how many hidden layers the networks have that the report calls by a number."""
+    """F10: how many hidden layers the networks have that the report names by a number."""
     result = results.torch.results.get("hidden_layers")
     if result is None:
         return []
     layers = {name: len(training.hidden) for name, training in result.trainings.items()}
     named = [name for name in layers if name.isdecimal()]
     as_run = [name for name in named if layers.get(f"{name}{AS_RUN}", layers[name]) != layers[name]]
-    text = f"called {listed(named)}, as described {listed(layers[name] for name in named)}"
+    text = f"the networks called {listed(named)} have {listed(layers[name] for name in named)} as described"
     if as_run:
-        text += f"; of the one called {listed(as_run)}, {listed(layers[name + AS_RUN] for name in as_run)} ran"
+        text += f"; the one called {listed(as_run)} ran with {listed(layers[name + AS_RUN] for name in as_run)}"
     return [{"setting": "hidden layers", "quantity": "count", "evidence": f"{text}."}]
 
 
@@ -128,7 +128,7 @@ def batch_mean(results: Results) -> list[dict]:
     for training_batch in (128, 256):
         batch = 2 * training_batch
         batches, last = -(-images // batch), images % batch or batch
-        excess = 1 / batches - last / images  # by how much the last batch weighs too much
+        excess = 1 / batches - last / images  # how much too large the weight of the last batch is
         usual = 2 * excess * np.sqrt(accuracy * (1 - accuracy) * (1 / last + 1 / max(images - last, 1)))
         text = (
             f"the last of {batches} batches has {last} images of {batch}; at the mean published accuracy the error is "

@@ -1,9 +1,9 @@
-"""What the study concludes: runs that are reproduced, effects of bugs, verdicts. Computed once, written as files.
+"""What the study concludes: which runs are reproduced, the effects of bugs, the verdicts. Written to these files:
 
-verdicts/reproduction.csv   a row a published run
-verdicts/bugs.csv           a row an effect of a bug
-verdicts/claims.csv         a row a conclusion of the report, with its verdict
-verdicts/comparisons.csv    a row a comparison behind a verdict
+verdicts/reproduction.csv   one row per published run
+verdicts/bugs.csv           one row per effect of a bug
+verdicts/claims.csv         one row per conclusion of the report, with its verdict
+verdicts/comparisons.csv    one row per comparison behind a verdict
 metrics.json                counts, and the verdict on each conclusion, for `dvc metrics diff`
 """
 
@@ -41,7 +41,7 @@ class Findings:
 
 
 def conclude(results: Results, published: Path) -> Findings:
-    """Compare, measure and judge by the rules in the folder `published`."""
+    """Compare runs, measure effects and evaluate the rules in the folder `published`."""
     claims, bugs = read_entries(published / "claims.yaml", Claim), read_entries(published / "bugs.yaml", Bug)
 
     def evidence(claim: Claim) -> Evidence:
@@ -75,7 +75,7 @@ def write_findings(findings: Findings, folder: Path) -> None:
 
 
 def metrics(findings: Findings) -> dict[str, Any]:
-    """The counts that sum the study up, and each verdict."""
+    """Counts that summarise the study, and each verdict."""
     counts = reproduction.counts(findings.runs)
     return {
         "runs": {name: counts[name] for name in ("published", "reproduced")},
@@ -85,7 +85,7 @@ def metrics(findings: Findings) -> dict[str, Any]:
 
 
 def count_verdicts(judgements: Sequence[Judgement]) -> dict[str, int]:
-    """How many claims have each verdict; how many were not tested only where some were not."""
+    """How many claims have each verdict; `not tested` is included only if it occurs."""
     verdicts = [judgement.verdict for judgement in judgements]
     return {
         verdict: verdicts.count(verdict) for verdict in (*VERDICTS, NOT_TESTED) if verdict in {*VERDICTS, *verdicts}
@@ -93,7 +93,7 @@ def count_verdicts(judgements: Sequence[Judgement]) -> dict[str, int]:
 
 
 def claim_table(judgements: Sequence[Judgement]) -> pd.DataFrame:
-    """A row a claim, in the columns of claims.csv. `as_run` and `fixed`: the outcome of those runs alone."""
+    """One row per claim, in the columns of claims.csv. `as_run` and `fixed`: the outcome of those runs alone."""
     rows = []
     for judgement in judgements:
         claim, outcomes = judgement.claim, judgement.outcomes
@@ -117,7 +117,7 @@ def evidence_text(judgement: Judgement) -> str:
 
 
 def comparison_table(judgements: Sequence[Judgement]) -> pd.DataFrame:
-    """A row a comparison of every claim and runs: the columns of comparisons.csv, and both in words."""
+    """One row per comparison: the columns of comparisons.csv, and the comparison and its estimate in words."""
     rows = []
     for judgement in judgements:
         for name, findings in judgement.findings.items():

@@ -1,9 +1,9 @@
 """The verdicts on the published conclusions: rules applied to runs.
 
-Each comparison is a t-test over seeds: paired where both sides drew the same random numbers from a seed (the published
-code's protocol), Welch's elsewhere. The p-values of all claims about one study of the report are corrected together
-(Holm), so that the chance of any wrong outcome in a study is at most 1 in 20. A claim whose runs are missing is not
-tested.
+Each comparison is a t-test over seeds: paired where runs with equal seeds use the same random numbers (the published
+protocol), Welch's elsewhere. The p-values of all claims about one study of the report are corrected together
+(Holm), so that the probability of any wrong outcome in a study is at most 1 in 20. A claim whose runs are missing is
+not tested.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -119,7 +119,7 @@ def combine(findings: Sequence[Finding], *, existence: bool) -> str:
 
 
 def finding(runs: Runs, comparison: Comparison, found: Estimate, p: float) -> Finding:
-    """Whether a difference is on the side that the rule says, on the other, or too small to tell."""
+    """Whether a comparison holds, fails, or is open because the difference is not significant."""
     distance = found.value - (comparison.bound or 0.0)
     holds = {
         "above": distance > comparison.margin,
@@ -148,14 +148,14 @@ def estimate(runs: Runs, comparison: Comparison, evidence: Evidence) -> Estimate
         return of_seeds(left, *others, null, paired=paired)
 
     if comparison.sense == "near":
-        # Two one-sided tests (Schuirmann 1987): what is near differs from both margins, of which the nearer decides.
+        # Two one-sided tests (Schuirmann 1987): near means different from both margins, of which the nearer decides.
         both = [against(bound + sign * comparison.margin) for sign in (-1, 1)]
         return min(both, key=lambda each: -np.nan_to_num(each.p))
     return against(bound + comparison.margin * (1 if comparison.sense == "above" else -1))
 
 
 def one_a_seed(side: Side, runs: Runs, comparison: Comparison, evidence: Evidence) -> dict[int, float]:
-    """One number a seed: a variant's quantity, or several variants' combined."""
+    """One number per seed: a variant's quantity, or several variants' combined."""
     found = [find(name, runs, evidence) for name in side.variants]
     measured = [
         measure(epochs_of(result, variant, runs, evidence), comparison.quantity, comparison.at)
@@ -171,7 +171,7 @@ def one_a_seed(side: Side, runs: Runs, comparison: Comparison, evidence: Evidenc
 
 
 def size_of(training: Training, way: str) -> float:
-    """What a slope is taken over: the batch size, or the number of weights between the layers; 1 for no slope."""
+    """The x value of a slope: the batch size, or the number of weights between the layers; 1 for no slope."""
     if way == "per_doubling_of_batch_size":
         return float(training.batch_size)
     if way == "per_doubling_of_weights":
@@ -196,7 +196,7 @@ def find(name: str, runs: Runs, evidence: Evidence) -> tuple[StudyResult, Varian
 
 
 def epochs_of(result: StudyResult, variant: Variant, runs: Runs, evidence: Evidence) -> pd.DataFrame:
-    """A variant's epochs, of all seeds; or the published ones, as if each were a seed, since there is one run."""
+    """A variant's epochs, of all seeds; or the published epochs, each in the role of a seed, as there is one run."""
     if not runs.published:
         return result.history_of(variant.name)
     history = evidence.published.curves(result.name.removeprefix("published_")).history_of(variant.name)

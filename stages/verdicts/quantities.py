@@ -1,7 +1,7 @@
-"""What is measured of a run, from its history alone: one number a run, by the name that the rules use.
+"""The quantities that rules compare: one number per run, computed from its history alone.
 
-A history has a row an epoch, in order: epoch (from 1), train_loss, loss, accuracy, the last two on the images that are
-scored after every epoch. The report prints the docstrings of these functions as definitions.
+A history has one row per epoch, in order: epoch (from 1), train_loss, loss, accuracy, the last two on the images
+that are scored after every epoch. The report prints the docstrings of these functions as definitions.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-SETTLED = 0.01  # how near its last accuracy a curve stays once it has settled
+SETTLED = 0.01  # a curve has settled once it stays this close to its last accuracy
 
 
 def final_accuracy(history: pd.DataFrame) -> float:
@@ -31,13 +31,13 @@ def volatility(history: pd.DataFrame) -> float:
 
 
 def plateau_epoch(history: pd.DataFrame) -> float:
-    """The first epoch from which on the accuracy stays within 0.01 of the last one."""
+    """The first epoch from which the accuracy stays within 0.01 of its final value."""
     away = (history["accuracy"] - final_accuracy(history)).abs() > SETTLED
     return float(history["epoch"][away].max() + 1) if away.any() else float(history["epoch"].iloc[0])
 
 
 def overfitting(history: pd.DataFrame) -> float:
-    """How far the loss has risen, by the last epoch, above its lowest value, in nats."""
+    """How far the final loss is above the lowest loss, in nats."""
     return final_loss(history) - float(history["loss"].min())
 
 
@@ -63,7 +63,7 @@ QUANTITIES: dict[str, Quantity] = {
     function.__name__: function
     for function in (final_accuracy, final_loss, volatility, plateau_epoch, overfitting, epoch_seconds)
 }
-# These are measured at a value that the rule names.
+# These need a value, which the rule gives as `at`.
 QUANTITIES_AT: dict[str, Quantity] = {function.__name__: function for function in (accuracy_at, epochs_to)}
 
 

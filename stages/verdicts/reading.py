@@ -1,6 +1,6 @@
 """The results that verdicts and the report start from, read and checked: studies, published numbers, final models.
 
-A missing or damaged file ends in one line that names it and says how to make it.
+A missing or damaged file gives a one-line error that names it and says which command creates it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from stages.training.sweep import own_tasks, shared_variants
 Training = NumpyTraining | MlpTraining | CnnTraining
 MAKE = "run `dvc repro`"
 AS_RUN = "_as_run"  # ends the name of a variant that does what the published code did, not what the report says
-BASELINE = "baseline"  # the PyTorch study that the others depart from
+BASELINE = "baseline"  # the PyTorch study that the others vary
 GUESS = 0.1  # the accuracy of guessing one of ten classes: a published run that ended there had diverged
 DATA_SETS = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 PUBLISHED_ON = {"NumPy": "fashion_mnist", "PyTorch": "cifar10"}  # the data sets of the published numbers
@@ -28,7 +28,7 @@ PUBLISHED_ON = {"NumPy": "fashion_mnist", "PyTorch": "cifar10"}  # the data sets
 class Curves:
     """Runs as tables.
 
-    `history`: variant, seed, epoch, train_loss, loss, accuracy, the last two on `split`; `runs`: a row a run.
+    `history`: variant, seed, epoch, train_loss, loss, accuracy, the last two on `split`; `runs`: one row per run.
     """
 
     split: str
@@ -46,7 +46,7 @@ class Curves:
         return self.runs[self.runs["status"] == "diverged"]
 
     def runs_of(self, variant: str) -> pd.DataFrame:
-        """One variant's runs, a row a seed."""
+        """One variant's runs, one row per seed."""
         return self.runs[self.runs["variant"] == variant]
 
     def history_of(self, variant: str, seed: int | None = None) -> pd.DataFrame:
@@ -89,7 +89,7 @@ class StudyResult(Curves):
 
     @property
     def pairs_seeds(self) -> bool:
-        """Whether equal seeds mean equal random numbers in all variants: under the published protocol alone."""
+        """Whether equal seeds mean equal random numbers in all variants: only under the published protocol."""
         return self.split == "test"
 
 
@@ -111,7 +111,7 @@ class Published:
         return self.runs[self.runs["study"] == study]
 
     def curves(self, study: str) -> Curves:
-        """One study in the form of ours: one seed, none diverged (the published code trained on)."""
+        """One study as `Curves`: one seed, none diverged (the published code never stopped early)."""
         history = self.history[self.history["study"] == study].assign(seed=0)
         runs = self.runs_of(study).assign(seed=0, status="ok")
         if self.split == "test":

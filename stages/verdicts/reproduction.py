@@ -1,7 +1,7 @@
-"""Which of the 46 published runs are reproduced: a row a run, as published, as run here, and corrected, over seeds.
+"""Which of the 46 published runs are reproduced: one row per run, as published, as run here, and corrected.
 
 A NumPy run is reproduced if the run here with the published seed ends near it: the published code has no other source
-of randomness, but its images came in another order. A PyTorch run, whose random numbers cannot be repeated, is
+of randomness, but its images were in another order. A PyTorch run, whose random numbers cannot be repeated, is
 reproduced if it lies in the range over our seeds, widened by a margin.
 """
 
@@ -16,7 +16,7 @@ from stages.verdicts.statistics import of_mean
 
 TOLERANCE = 0.012  # how far a NumPy run may end from the published accuracy
 MARGIN = 0.03  # how far outside the range over our seeds a published PyTorch accuracy may lie
-COLLAPSED_LOSS = GUESS_LOSS * np.log(10)  # beyond it, training of ten classes is stopped as diverged
+COLLAPSED_LOSS = GUESS_LOSS * np.log(10)  # above it, training on ten classes is stopped as diverged
 YES, NO, NOT_RUN = "yes", "no", "not run"
 # The columns of reproduction.csv; the table has more, for the report.
 COLUMNS = (
@@ -30,7 +30,7 @@ def reproduction_table(*frameworks: Framework) -> pd.DataFrame:
     """All published runs; accuracies on the images that the published one is of, after the last epoch.
 
     Beyond `COLUMNS`: what else was published; `differs`, whether the code did not run what the report says; lowest,
-    highest and mean figures over seeds; and of the first seed, which is the published one in NumPy, where it ended.
+    highest and mean figures over seeds; and the final figures of the first seed, which is the published one in NumPy.
     """
     return pd.DataFrame(
         [row(framework, run) for framework in frameworks for run in framework.published.runs.itertuples()]
@@ -95,7 +95,7 @@ def is_in_range(accuracy: float, lowest: float, highest: float) -> bool:
 
 
 def collapse_epoch(history: pd.DataFrame) -> int | None:
-    """The first epoch from which on, up to the run's end, the loss is NaN or beyond where training is stopped."""
+    """The first epoch from which the loss stays NaN or above `COLLAPSED_LOSS` until the end of the run."""
     epochs, loss = history["epoch"].to_numpy(), history["loss"].to_numpy()
     lost = ~(loss <= COLLAPSED_LOSS)  # true of NaN as well
     lasting = np.logical_and.accumulate(lost[::-1])[::-1]

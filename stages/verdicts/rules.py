@@ -1,8 +1,8 @@
 """The rules that test the published conclusions, as data/published/claims.yaml declares them.
 
 A rule is a list of comparisons, all of which must hold, and a list of runs that it is applied to: those that do what
-the published code did, and those with bugs fixed. A comparison takes one number a seed from the variants that it names,
-on its left and, unless it compares with a `bound`, on its right.
+the published code did, and those with bugs fixed. A comparison takes one number per seed from the variants that it
+names, on its left and, unless it compares with a `bound`, on its right.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from stages.params import Strict, read_yaml, validate
 from stages.verdicts.quantities import QUANTITIES, QUANTITIES_AT
 from stages.verdicts.reading import read_file
 
-# How several variants become one number a seed; a single variant is that number.
+# How several variants become one number per seed; a single variant is that number.
 Way = Literal["highest", "lowest", "mean", "range", "per_doubling_of_batch_size", "per_doubling_of_weights"]
 SINGLE = "single"
 
@@ -41,7 +41,7 @@ ReadSide = Annotated[Side, BeforeValidator(read_side)]
 class Comparison(Strict):
     """Left is above, below or near right (or the bound), by more than the margin or, for near, by less.
 
-    `model`, a final model, takes the place of left: its test accuracy, with its test images as the sample.
+    `model`, a final model, replaces `left`: its test accuracy, with its test images as the sample.
     """
 
     quantity: str
@@ -80,7 +80,7 @@ class Runs(Strict):
     """Runs that a rule is applied to: a study, and the bugs that it fixes (none: as the published code ran).
 
     `as_run` takes the variants called `..._as_run` where there are any; `variants` maps further names to ours;
-    `published` takes the published histories themselves, whose epochs then stand for seeds.
+    `published` takes the published histories themselves, whose epochs then play the role of seeds.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""What the sweeps say about the settings of the final model: the best variant of each, and those as good.
+"""What the sweeps say about the settings of the final model: the best variants, and those that are as good.
 
-The best variant has the highest mean, over seeds, of the final validation accuracy. A few seeds can't separate near
-neighbours, so every variant within one standard deviation of the best is named with it. The deviation is pooled over
+The best variant has the highest mean, over seeds, of the final validation accuracy. A few seeds can't separate similar
+variants, so every variant within one standard deviation of the best is named with it. The deviation is pooled over
 the study's variants without a diverged run: that of one variant alone, from three seeds, is often small by chance.
 """
 
@@ -40,7 +40,7 @@ def best_variant(result: StudyResult) -> Best:
 
 
 def candidate_of(params: Params, results: Mapping[str, StudyResult]) -> tuple[str, str] | None:
-    """The study and variant with the final model's configuration, early stopping apart; None if there is none."""
+    """The study and variant with the final model's configuration, except for early stopping; None if there is none."""
     final = params.train_numpy.model_dump(exclude={"patience"})
     for name, result in results.items():
         for variant, training in result.trainings.items():

@@ -1,7 +1,7 @@
 """Estimates with intervals: the basis of the verdicts, the effects of bugs and the table of reproduced runs.
 
-Seeds are the sample. Values without any spread (such as runs that all end at the accuracy of guessing) leave a t-test
-nothing to divide by: their difference is certain, with p-value 0, or 1 where there is none.
+Seeds are the sample. A t-test is undefined for values without any spread (such as runs that all end at the
+accuracy of guessing): their difference is certain, with p-value 0, or 1 if there is no difference.
 """
 
 import warnings
@@ -31,12 +31,12 @@ class Estimate:
 
     @property
     def columns(self) -> dict[str, float]:
-        """As an effect in a table."""
+        """The columns of an effect in a table."""
         return {"effect": self.value, "low": self.low, "high": self.high, "seeds": self.seeds}
 
 
 def of_mean(values: Sequence[float], null: float = 0.0) -> Estimate:
-    """The mean of one value a seed, against `null`: Student's t-test and interval."""
+    """The mean of one value per seed, against `null`: Student's t-test and interval."""
     sample = np.asarray(values, float)
     mean = float(sample.mean()) if len(sample) else np.nan
     if len(sample) < 2 or not np.isfinite(sample).all():
@@ -66,7 +66,7 @@ def of_difference(left: Sequence[float], right: Sequence[float], null: float = 0
     if max(first.std(), second.std()) < SAME:
         return certain(difference, null, seeds)
     with warnings.catch_warnings():
-        # SciPy warns of equal numbers on one side, such as runs that all guess: their variance is rightly 0.
+        # SciPy warns of equal numbers on one side, such as runs that all guess: their variance is indeed 0.
         warnings.simplefilter("ignore", RuntimeWarning)
         result = stats.ttest_ind(first - null, second, equal_var=False)
     interval = result.confidence_interval(LEVEL)
@@ -74,7 +74,7 @@ def of_difference(left: Sequence[float], right: Sequence[float], null: float = 0
 
 
 def of_seeds(left: Mapping[int, float], right: Mapping[int, float], null: float = 0.0, *, paired: bool) -> Estimate:
-    """The difference between two values a seed: over the seeds that both have if `paired`, else of two samples."""
+    """The difference between two values per seed: over the seeds that both have if `paired`, else of two samples."""
     common = [seed for seed in left if seed in right]
     if paired and common:
         return of_paired_difference([left[seed] for seed in common], [right[seed] for seed in common], null)

@@ -88,12 +88,12 @@ def side_text(side: Side) -> str:
 
 
 def left_text(comparison: Comparison) -> str:
-    """The left of a comparison."""
+    """The left side of a comparison."""
     return side_text(comparison.left) if comparison.left else str(comparison.model).replace("_", " ")
 
 
 def right_text(comparison: Comparison) -> str:
-    """The right of a comparison, with its sense: `below 0.2`."""
+    """The right side of a comparison, with its sense: `below 0.2`."""
     right = side_text(comparison.right) if comparison.right else f"{comparison.bound:g}"
     return f"{comparison.sense} {right}"
 

@@ -34,7 +34,7 @@ SAMPLE = "\n".join(
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """The page, which fails the test that makes it complain or ask for another file."""
+    """The page; an error in it or a request for another file fails the test."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         (pytest.fail if os.environ.get("REQUIRE_BROWSER") else pytest.skip)("there is no Chromium: run make browser")

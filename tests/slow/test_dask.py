@@ -1,4 +1,4 @@
-"""Studies on a Dask cluster: a real one on this machine, whose scheduler and workers are processes of their own."""
+"""Studies on a real Dask cluster on this machine: the scheduler and each worker are separate processes."""
 
 import json
 import os
@@ -22,7 +22,7 @@ Start = Callable[..., subprocess.Popen]
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Start a program in the study's folder; its output is in a file named by its process, and it is killed at last."""
+    """Start a program in the study's folder, with its output in a file; kill it at the end of the test."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STUDY_SCHEDULER", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -44,7 +44,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
 @pytest.fixture
 def scheduler(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> subprocess.Popen:
-    """A scheduler that has no copy of the project, where the study looks for it."""
+    """A scheduler without a copy of the project, at the address that the study uses."""
     file = tmp_path / "scheduler.json"
     command = ("-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
     process = start(sys.executable, *command, "--scheduler-file", str(file), env={**os.environ, "PYTHONPATH": ""})
@@ -76,7 +76,7 @@ def start_study(start: Start, tasks: str = "TASKS") -> subprocess.Popen:
 
 
 def failure(process: subprocess.Popen) -> str:
-    """What a study says, in one line, that fails."""
+    """The one error line of a study that fails."""
     assert process.wait(SECONDS) == 1, process.output.read_text()
     (line,) = process.output.read_text().splitlines()
     assert line.startswith("error: ")
@@ -104,7 +104,7 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(start, scheduler, tmp_pat
     ("act", "workers", "reason"),
     [
         ("signal SIGKILL", 4, "lost its worker 4 times, the last one tcp://127.0.0.1:"),
-        ("memory", 1, "had not enough memory; finished runs are kept"),
+        ("memory", 1, "ran out of memory; finished runs are kept"),
         ("mistake", 1, "error: lr = 0: above 0"),
     ],
 )
@@ -133,7 +133,7 @@ def test_a_worker_with_other_code_refuses(start, scheduler, tmp_path):
     assert "has another code" in failure(start_study(start))
 
 
-def test_workers_that_cannot_train_are_told_how_to_start(start, scheduler, tmp_path):
+def test_workers_that_cannot_train_give_the_command_to_start_them(start, scheduler, tmp_path):
     start_workers(start, project=tmp_path)
     assert "start it in a copy of the project" in failure(start_study(start))
 

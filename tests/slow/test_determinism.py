@@ -1,4 +1,4 @@
-"""Where, when and by whom the pipeline is run shows in no byte of what it leaves."""
+"""The outputs of the pipeline do not depend on place, time, locale or user."""
 
 import shutil
 import subprocess
@@ -8,13 +8,13 @@ from tests.project import DVC, RUNNING, THREADS, Project, make_project
 
 
 def decimal_comma(folder: Path) -> dict[str, str]:
-    """Settings of a locale in which 0.5 is written 0,5 and text is Latin-1; of plain ASCII, where none can be made."""
+    """Settings of a locale in which 0.5 is written 0,5 and text is Latin-1; of plain ASCII if none can be made."""
     command = ["localedef", "-i", "de_DE", "-f", "ISO-8859-1", folder / "de_DE"]
     made = shutil.which("localedef") and subprocess.run(command, capture_output=True, check=False).returncode == 0
     return {"LC_ALL": "de_DE", "LOCPATH": str(folder)} if made else {"LC_ALL": "POSIX"}
 
 
-def test_no_byte_depends_on_where_when_and_by_whom_the_pipeline_is_run(reproduced: Project, tmp_path: Path):
+def test_no_output_depends_on_place_time_locale_or_user(reproduced: Project, tmp_path: Path):
     project = make_project(tmp_path / "Zoë's study")
     output = project.succeed(
         *("sh", "-c", 'umask 077; exec "$@"', "sh", *DVC, "repro"),

@@ -17,7 +17,7 @@ BANNER = "The PyTorch half runs on Fashion-MNIST, not on CIFAR-10"
 
 
 class BusyAtFirst(SimpleHTTPRequestHandler):
-    """Serves a folder, but answers the first request with 503."""
+    """Serves a folder, but responds to the first request with 503."""
 
     requests = 0
 
@@ -43,7 +43,7 @@ def mirror(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """The miniature, nothing run yet; its data sets lack CIFAR-10, which lies in `tmp_path`/served."""
+    """The miniature, nothing run yet; its data sets lack CIFAR-10, which is in `tmp_path`/served."""
     project = make_project(tmp_path / "home")
     (tmp_path / "served").mkdir()
     (project.home / "datasets" / ARCHIVE).rename(tmp_path / "served" / ARCHIVE)
@@ -81,7 +81,7 @@ def test_a_busy_server_substitutes_nothing(project: Project, mirror: str):
     assert changed_lines(project) == []
 
 
-def test_another_mistake_substitutes_nothing(project: Project):
+def test_another_error_substitutes_nothing(project: Project):
     project.append("params.yaml", "speed: 3\n")
     done = project.run(*REPRO)
     assert done.returncode == 1

@@ -27,7 +27,7 @@ function compareCells(a, b) {
   return words.compare(a, b);
 }
 
-// Rows that have nothing in the column stay last in both directions; equal ones keep their order.
+// Rows without a value in the column stay last in both directions; equal rows keep their order.
 function sortTable(table, heading) {
   const direction = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
   const body = table.tBodies[0];
@@ -50,7 +50,7 @@ function makeSortable(table) {
   }
 }
 
-// Open beside the text where there is room for both; elsewhere only when asked for, and closed by a choice.
+// On wide screens the contents stay open next to the text; elsewhere the reader opens them, and choosing a link closes them.
 function followContents(contents) {
   const links = [...contents.querySelectorAll("a")];
   const headings = links.map((link) => document.getElementById(link.hash.slice(1)));
