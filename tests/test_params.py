@@ -159,7 +159,7 @@ ANYTHING = st.recursive(
 @settings(deadline=None, max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=st.sampled_from(list(paths(SMALL))), value=ANYTHING | st.just(ABSENT))
 def test_any_value_anywhere_loads_or_is_one_line(tmp_path, key, value):
-    assert complaint(tmp_path, edited(key, value)) != ""
+    complaint(tmp_path, edited(key, value))  # asserts it
 
 
 # How the sections combine.

@@ -75,12 +75,15 @@ def write_findings(findings: Findings, folder: Path) -> None:
 
 
 def metrics(findings: Findings) -> dict[str, Any]:
-    """Counts that summarise the study, and each verdict."""
+    """Counts that summarise the study, and the claims with each verdict, so that `dvc metrics diff` shows a change."""
     counts = reproduction.counts(findings.runs)
     return {
         "runs": {name: counts[name] for name in ("published", "reproduced")},
         "verdicts": {verdict: count_verdicts(findings.judgements)[verdict] for verdict in VERDICTS},
-        "claims": {judgement.claim.id: judgement.verdict for judgement in findings.judgements},
+        "claims": {
+            verdict: " ".join(each.claim.id for each in findings.judgements if each.verdict == verdict)
+            for verdict in VERDICTS
+        },
     }
 
 
