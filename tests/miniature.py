@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import json
+import subprocess
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,8 @@ def write_miniature(folder: Path, editions: Path, rng: np.random.Generator) -> N
         "fashion_mnist": {"original": write_idx(folder, draw_images(rng, (28, 28, 1), FASHION_COUNTS))},
         "cifar10": {"original": write_cifar_binary(folder, cifar), "jpeg": write_jpeg(folder, cifar)},
     }
+    withdrawn = write_idx(folder / "fashion_mnist/withdrawn", draw_images(rng, (28, 28, 1), FASHION_COUNTS))
+    facts["fashion_mnist"]["withdrawn"] = know_images_by_blob(withdrawn, folder / "fashion_mnist/withdrawn")
     editions.parent.mkdir(parents=True, exist_ok=True)
     editions.write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
@@ -64,6 +67,19 @@ def write_idx(folder: Path, splits: Splits) -> dict[str, Any]:
         contents[f"{prefix}-labels-idx1-ubyte"] = idx_bytes(labels)
     write_files({f"{name}.gz": gzip.compress(data, mtime=0) for name, data in contents.items()}, folder)
     return facts("idx", "fashion_mnist", splits, {name: file_facts(data) for name, data in contents.items()})
+
+
+def know_images_by_blob(facts: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The facts with the images as upstream packed them, known by what git calls them."""
+    contents = {}
+    for name, known in facts["contents"].items():
+        if "images" in name:
+            hashing = ["git", "hash-object", folder / f"{name}.gz"]
+            blob = subprocess.run(hashing, capture_output=True, text=True, check=True).stdout.strip()
+            contents[f"{name}.gz"] = {"bytes": known["bytes"], "git_blob": blob}
+        else:
+            contents[name] = known
+    return {**facts, "contents": contents}
 
 
 def idx_bytes(array: np.ndarray) -> bytes:

@@ -33,9 +33,10 @@ from stages.errors import StudyError
 from tests.miniature import idx_bytes, jpeg_bytes, read_files, tar_member, write_files, write_tar_gz
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = [("fashion_mnist", "original"), ("cifar10", "original"), ("cifar10", "jpeg")]
+NAMES = [("fashion_mnist", "original"), ("cifar10", "original"), ("cifar10", "jpeg"), ("fashion_mnist", "withdrawn")]
 all_editions = pytest.mark.parametrize(("data_set", "name"), NAMES)
 CIFAR_TAR, JPEG_TAR, IDX = "cifar-10-binary.tar.gz", "cifar10-jpeg.tar.gz", "train-images-idx3-ubyte.gz"
+WITHDRAWN = f"fashion_mnist/withdrawn/{IDX}"
 
 
 @pytest.fixture(autouse=True)
@@ -174,11 +175,15 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
         (JPEG_TAR, "cut", "cannot be read: Compressed file ended"),
         (JPEG_TAR, "flip", "cannot be read: |SHA-256|holds .* images, not 250"),
         (JPEG_TAR, "other data", "is not a tar archive"),
+        (WITHDRAWN, "flip", "in withdrawn: git blob [0-9a-f]{12}"),
+        (WITHDRAWN, "web page", "in withdrawn: git blob [0-9a-f]{12}"),  # and not "not a gzipped file"
+        (WITHDRAWN, "other pixels", "in withdrawn: git blob [0-9a-f]{12}"),
     ],
 )
 def test_damaged_files_are_refused_in_one_line(file: str, damage: str, reason: str, monkeypatch, capsys) -> None:
-    edition = edition_of(*{IDX: NAMES[0], CIFAR_TAR: NAMES[1], JPEG_TAR: NAMES[2]}[file])
-    Path("sets", file).write_bytes(DAMAGES[damage](Path("sets", file).read_bytes()))
+    edition = edition_of(*dict(zip((IDX, CIFAR_TAR, JPEG_TAR, WITHDRAWN), NAMES, strict=True))[file])
+    path, file = Path("sets", file), Path(file).name
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
     monkeypatch.setenv("DATASETS_DIR", "sets")
     with pytest.raises(StudyError, match=rf"^no source served {re.escape(edition.label)}; put .*{file}.* DATASETS_DIR"):
         sources.fetch(edition)
@@ -272,7 +277,7 @@ def server(answers: list[tuple[int, bytes]] = ()) -> Iterator[tuple[str, list[st
 
 
 def with_mirrors(edition: Edition, *mirrors: str, checksum: str | None = None) -> Edition:
-    names = edition.archives[:1] or [f"{name}.gz" for name in edition.contents]
+    names = edition.archives[:1] or [f"{name.removesuffix('.gz')}.gz" for name in edition.contents]
     return edition.model_copy(update={"upstream": Upstream(files=dict.fromkeys(names, checksum), mirrors=mirrors)})
 
 
@@ -280,6 +285,7 @@ def with_mirrors(edition: Edition, *mirrors: str, checksum: str | None = None) -
 def test_a_mirror_gives_the_same_files_as_a_folder(data_set: str, name: str, monkeypatch, capsys) -> None:
     edition, files = edition_of(data_set, name), contents_of(data_set, name)
     with server() as (address, _):
+        address += "fashion_mnist/withdrawn/" if name == "withdrawn" else ""
         assert sources.fetch(with_mirrors(edition, address)) == (address, files)
     monkeypatch.setenv("DATASETS_DIR", "sets")
     assert sources.fetch(edition) == ("DATASETS_DIR=sets", files)
@@ -330,7 +336,7 @@ def test_a_packed_file_with_the_wrong_checksum_is_not_opened(monkeypatch, capsys
 def test_debians_package(monkeypatch, capsys) -> None:
     """With an apt-get that knows no packages until it is updated, and a dpkg that unpacks a tar archive."""
     here, files, folder = Path.cwd(), contents_of(), "usr/share/datasets/fashion-mnist"
-    write_tar_gz(Path("package"), {f"{folder}/{path.name}": path.read_bytes() for path in Path("sets").iterdir()})
+    write_tar_gz(Path("package"), {f"{folder}/{path.name}": path.read_bytes() for path in Path("sets").glob("*.gz")})
     apt = f"""case "$*" in
     *update) touch {here}/updated ;;
     *) test -e {here}/updated || {{ echo "E: Unable to locate package" >&2; exit 100; }}; cp {here}/package x.deb ;;
@@ -350,7 +356,8 @@ def test_debians_package(monkeypatch, capsys) -> None:
 
 def test_the_real_editions_agree_with_torchvision() -> None:
     for edition in (load_edition(*names) for names in NAMES):
-        assert set(edition.upstream.files) <= {*edition.archives, *(f"{name}.gz" for name in edition.contents)}
+        packed = {f"{name.removesuffix('.gz')}.gz" for name in edition.contents}
+        assert set(edition.upstream.files) <= {*edition.archives, *packed}
     fashion, published = load_edition("fashion_mnist", "original"), torchvision.datasets.FashionMNIST
     assert fashion.upstream.files == {name: f"md5:{checksum}" for name, checksum in published.resources}
     assert set(published.mirrors) <= set(fashion.upstream.mirrors)

@@ -1,4 +1,4 @@
-"""Find an edition's files in a folder, however packed, verify them by SHA-256, and write them to data/raw.
+"""Find an edition's files in a folder, however packed, verify them by digest, and write them to data/raw.
 
 Archives are read by name within bounds on members and bytes; their paths never decide where anything is written.
 """
@@ -38,8 +38,7 @@ def read_contents(folder: Path, edition: Edition) -> dict[str, bytes]:
             reasons.append(str(reason))
         else:
             return files
-    wanted = ["train/ and test/"] if edition.format == "jpeg" else [f"{name}[.gz]" for name in edition.contents]
-    raise StudyError("; ".join(reasons) or f"holds none of: {', '.join([*wanted, *edition.archives])}")
+    raise StudyError("; ".join(reasons) or "holds none of its files")
 
 
 def write_contents(files: Mapping[str, bytes], edition: Edition, target: Path) -> None:
@@ -84,7 +83,8 @@ def _write_tar(files: Mapping[str, bytes], path: Path) -> None:
 
 def _packings(folder: Path, edition: Edition) -> list[Path]:
     """Folders with unpacked files, and archives."""
-    folders = [folder, *(folder / name for name in (edition.data_set, *edition.folders))]
+    below = (edition.data_set, f"{edition.data_set}/{edition.name}", *edition.folders)
+    folders = [folder, *(folder / name for name in below)]
     names = ["train"] if edition.format == "jpeg" else [n + suffix for n in edition.contents for suffix in ("", ".gz")]
     unpacked = [place for place in folders if any((place / name).exists() for name in names)]
     return unpacked + [place / name for place in folders for name in edition.archives if (place / name).is_file()]
@@ -102,7 +102,8 @@ def _read_folder(folder: Path, edition: Edition) -> dict[str, bytes]:
     files = {}
     for name, content in edition.contents.items():
         path = folder / name
-        with _one_line(name), path.open("rb") if path.is_file() else gzip.open(f"{path}.gz") as file:
+        plain = path.is_file() or path.suffix == ".gz"
+        with _one_line(name), path.open("rb") if plain else gzip.open(f"{path}.gz") as file:
             files[name] = file.read(content.bytes + 1)
     return files
 
@@ -148,16 +149,21 @@ def _verify(files: Mapping[str, bytes], edition: Edition, where: str) -> None:
     for name, content in edition.contents.items():
         if name not in files:
             raise StudyError(f"{where} lacks {name}")
-        _check(f"{name} in {where}", len(files[name]), hashlib.sha256(files[name]).hexdigest(), content)
+        data = files[name]
+        if content.git_blob:
+            digest = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False)
+        else:
+            digest = hashlib.sha256(data)
+        _check(f"{name} in {where}", len(data), digest.hexdigest(), content)
 
 
 def _check(what: str, size: int, digest: str, content: Content) -> None:
-    if size != content.bytes:
+    kind, known = ("git blob", content.git_blob) if content.git_blob else ("SHA-256", content.sha256)
+    if not content.git_blob and size != content.bytes:
         raise StudyError(f"{what}: {'more' if size > content.bytes else 'fewer'} bytes than {content.bytes:,}")
-    if digest != content.sha256:
-        raise StudyError(
-            f"{what}: SHA-256 {digest[:12]}..., not {content.sha256[:12]}...: damaged, or another data set or edition"
-        )
+    if digest != known:
+        different = f"{kind} {digest[:12]}..., not {known[:12]}..."
+        raise StudyError(f"{what}: {different}: damaged, or another data set or edition")
 
 
 @contextmanager

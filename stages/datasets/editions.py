@@ -1,6 +1,6 @@
 """What is known of an edition before it is downloaded: shapes, classes, counts, checksums, addresses.
 
-An edition is part of a result, its source is not: an edition is known by the SHA-256 of its contents, so any source may
+An edition is part of a result, its source is not: an edition is known by digests of its contents, so any source may
 serve it.
 """
 
@@ -20,10 +20,11 @@ class _Facts(BaseModel):
 
 
 class Content(_Facts):
-    """Size in bytes and SHA-256 (hexadecimal) of one canonical file; for JPEG as editions.yaml defines it."""
+    """Size in bytes of one canonical file, and either its SHA-256 or its git blob; editions.yaml defines all three."""
 
     bytes: int
-    sha256: str
+    sha256: str | None = None
+    git_blob: str | None = None
 
 
 class Upstream(_Facts):

@@ -1,5 +1,6 @@
 """From an edition's files to arrays: IDX, CIFAR's binary format, JPEG."""
 
+import gzip
 import io
 import math
 import warnings
@@ -61,8 +62,12 @@ def parse_cifar(data: bytes, shape: tuple[int, int, int], name: str) -> tuple[np
 
 def _decode_idx(files: Mapping[str, bytes], edition: Edition, split: str) -> tuple[np.ndarray, np.ndarray]:
     prefix = {"train": "train", "test": "t10k"}[split]
-    images, labels = (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
-    return parse_idx(files[images], images)[..., np.newaxis], parse_idx(files[labels], labels)
+
+    def read(name: str) -> np.ndarray:
+        packed = files.get(f"{name}.gz")
+        return parse_idx(gzip.decompress(packed) if packed else files[name], name)
+
+    return read(f"{prefix}-images-idx3-ubyte")[..., np.newaxis], read(f"{prefix}-labels-idx1-ubyte")
 
 
 def _decode_cifar(files: Mapping[str, bytes], edition: Edition, split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -40,9 +40,10 @@ def fetch(edition: Edition) -> tuple[str, dict[str, bytes]]:
                 return label, read_contents(make_available(Path(temporary)), edition)
         except StudyError as reason:
             print(f"{edition.label}: {label}: {reason}", file=sys.stderr, flush=True)
-    files = ", ".join(edition.archives[:1] or [f"{name}.gz" for name in edition.contents])
+    files = ", ".join(edition.archives[:1] or [f"{name.removesuffix('.gz')}.gz" for name in edition.contents])
+    folder = f"{ARCHIVES}{edition.data_set}/{edition.name}/"  # editions have files of the same names
     raise StudyError(
-        f"no source served {edition.label}; put {files} into {ARCHIVES}, or into a folder that {FOLDER_VARIABLE} names"
+        f"no source served {edition.label}; put {files} into {folder}, or into a folder that {FOLDER_VARIABLE} names"
     )
 
 

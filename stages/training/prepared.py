@@ -11,7 +11,6 @@ from stages.training.files import write_arrays
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels", "validation_index", "mean", "std")
 ARRAYS += ("class_names",)
-SPLITS = ("training", "validation", "all_training")
 
 
 class Split(NamedTuple):
@@ -33,42 +32,40 @@ def write_prepared(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def read_split(path: Path, name: str) -> Split:
     """Read a split for training or model selection: `all_training`, or its parts `training` and `validation`."""
-    if name not in SPLITS:
-        raise StudyError(f"split {name!r} is unknown; known: {', '.join(SPLITS)}")
     images, labels, validation = _read(path, "train_images", "train_labels", "validation_index")
-    everything = _check_split(path, name, images, labels)
-    if name == "all_training":
-        return everything
-    if validation.dtype != np.int64 or validation.ndim != 1 or (np.diff(validation) < 1).any():
-        raise _damaged(path)
-    if validation.min(initial=0) < 0 or validation.max(initial=-1) >= len(images):
-        raise _damaged(path)
-    chosen = np.full(len(images), name == "training")  # (n,)
-    chosen[validation] = name == "validation"
-    return _check_split(path, name, images[chosen], labels[chosen])
+    held_out = np.isin(np.arange(len(labels)), validation)  # (n,)
+    chosen = {"all_training": slice(None), "training": ~held_out, "validation": held_out}[name]
+    return Split(images[chosen], labels[chosen])
 
 
 def read_test(path: Path) -> Split:
-    """Read the test images, which are for scoring only: no other function reads them."""
-    return _check_split(path, "test", *_read(path, "test_images", "test_labels"))
+    """Read the test images, which are for scoring only (but see `redivide`)."""
+    return Split(*_read(path, "test_images", "test_labels"))
+
+
+def redivide(path: Path, rng: np.random.Generator) -> tuple[Split, Split]:
+    """Divide all images at random into training and test images, as many of each class in each as now, in random order.
+
+    For the published protocol alone, where test images choose nothing.
+    """
+    train, test = read_split(path, "all_training"), read_test(path)
+    images, labels = np.concatenate([train.images, test.images]), np.concatenate([train.labels, test.labels])
+    counts = test.labels.sum(axis=0)  # (classes,)
+    drawn = [rng.choice(np.flatnonzero(labels[:, i]), count, replace=False) for i, count in enumerate(counts)]
+    in_test = rng.permutation(np.concatenate(drawn))
+    in_training = rng.permutation(np.setdiff1d(np.arange(len(labels)), in_test))
+    return Split(images[in_training], labels[in_training]), Split(images[in_test], labels[in_test])
 
 
 def read_normalisation(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation, float64 (channels,), of pixels / 255 over the split `training`."""
     mean, std = _read(path, "mean", "std")
-    if {mean.dtype, std.dtype} != {np.dtype(np.float64)} or mean.ndim != 1 or mean.shape != std.shape:
-        raise _damaged(path)
-    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
-        raise _damaged(path)
     return mean, std
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
     """The names of the classes, in the order of the one-hot labels."""
-    (names,) = _read(path, "class_names")
-    if names.dtype.kind != "U" or names.ndim != 1:
-        raise _damaged(path)
-    return tuple(names.tolist())
+    return tuple(_read(path, "class_names")[0].tolist())
 
 
 def scale(
@@ -90,16 +87,6 @@ def scale(
     return scaled.reshape(len(images), -1)
 
 
-def _check_split(path: Path, name: str, images: np.ndarray, labels: np.ndarray) -> Split:
-    if (images.dtype, labels.dtype, images.ndim, labels.ndim) != (np.uint8, np.uint8, 4, 2):
-        raise _damaged(path)
-    if len(images) != len(labels) or (labels.sum(axis=1) != 1).any():
-        raise _damaged(path)
-    if not images.size:
-        raise StudyError(f"{path}: the split {name} has no images; run `dvc repro preprocess`")
-    return Split(images, labels)
-
-
 def _read(path: Path, *names: str) -> list[np.ndarray]:
     """Read the named arrays and no others."""
     try:
@@ -110,8 +97,4 @@ def _read(path: Path, *names: str) -> list[np.ndarray]:
     except (MemoryError, PermissionError):
         raise
     except Exception as error:  # zipfile and NumPy raise many kinds for a damaged file
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> StudyError:
-    return StudyError(f"{path} is damaged or not a prepared data set; run `dvc repro preprocess`")
+        raise StudyError(f"{path} is damaged or not a prepared data set; run `dvc repro preprocess`") from error
