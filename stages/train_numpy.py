@@ -3,7 +3,7 @@
 `train_run` goes from parameters to a trained network; stages/tune.py uses it too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -12,17 +12,19 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from stages.errors import exit_on_error
-from stages.numpy_net import Network, epochs, evaluate, predict
+from stages.numpy_net import Network, build, evaluate, predict, train
 from stages.numpy_net.augmentation import Augmentation
-from stages.numpy_net.losses import CrossEntropy, Published, objective, smooth_labels
+from stages.numpy_net.clipping import clip_norm, clip_value
+from stages.numpy_net.losses import CrossEntropy, smooth_labels
 from stages.numpy_net.optimisers import optimiser
+from stages.numpy_net.published import Published
 from stages.params import NumpyTraining, load_params
 from stages.training.files import write_arrays, write_json
 from stages.training.final_model import write_final_model
 from stages.training.fitting import Fit, fit
-from stages.training.prepared import read_class_names, read_normalisation, read_split, read_test, scale
+from stages.training.prepared import Split, read_class_names, read_normalisation, read_split, read_test, redivide, scale
 from stages.training.progress import Progress
-from stages.training.randomness import generators
+from stages.training.randomness import generator
 from stages.training.results import Run, run_of
 from stages.training.schedules import learning_rates
 from stages.training.sweep import Task
@@ -32,6 +34,8 @@ MODEL = Path("data/models/numpy.npz")
 REPORTS = Path("reports/train_numpy")
 # What is trained on, and what is scored after every epoch, by protocol.
 PROTOCOLS = {"validation": ("training", "validation"), "published": ("all_training", "test")}
+SCORED = 5000  # training images at most, after every epoch
+OBJECTIVES = {"cross_entropy": CrossEntropy, "published": Published}
 
 Arrays = tuple[np.ndarray, np.ndarray]  # scaled pixels (n, inputs) and one-hot labels (n, classes)
 
@@ -39,33 +43,30 @@ Arrays = tuple[np.ndarray, np.ndarray]  # scaled pixels (n, inputs) and one-hot 
 def train_run(
     training: NumpyTraining,
     data: Path,
-    name: str,
     seed: int,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> tuple[Run, Network]:
-    """Train one network on the prepared data set `data`, then score the test images.
-
-    Run `name` with `seed` has its own random generators.
-    """
+    """Train one network on the prepared data set `data`, then score the test images."""
     trained_on, scored = PROTOCOLS[training.protocol]
-    loss = objective(training.objective, np.dtype(training.precision))
-    test = test_arrays(data, training.pixels, training.precision)
+    if training.division == "random":
+        parts = redivide(data, generator(seed, "division"))
+        images, test = (as_arrays(part, data, training.pixels, training.precision) for part in parts)
+    else:
+        images = arrays(data, trained_on, training.pixels, training.precision)
+        test = test_arrays(data, training.pixels, training.precision)
     # The published protocol also scores the test images after every epoch; the schema forbids early stopping by them.
     evaluation = test if scored == "test" else arrays(data, scored, training.pixels, training.precision)
-    images = arrays(data, trained_on, training.pixels, training.precision)
-    *rngs, augmentation_rng = generators(seed, name, 4)
-    augment = augmentation(training, data, augmentation_rng)
-    network, result = fit_network(training, loss, images, evaluation, seed, rngs, augment, on_epoch)
+    augment = augmentation(training, data, generator(seed, "augmentation"))
+    loss = OBJECTIVES[training.objective](training.reduction)
     with np.errstate(all="ignore"):  # a diverged network overflows
+        network, result = fit_network(training, loss, images, evaluation, seed, augment, on_epoch)
         test_loss, test_accuracy = evaluate(network, loss, *test)
-    return run_of(
-        result, variant=name, seed=seed, split=scored, test_loss=test_loss, test_accuracy=test_accuracy
-    ), network
+    return run_of(result, split=scored, test_loss=test_loss, test_accuracy=test_accuracy), network
 
 
 def train_task(data: Path, task: Task) -> Run:
     """Train one run of a sweep."""
-    return train_run(task.training, data, task.variant, task.seed)[0]
+    return train_run(task.training, data, task.seed)[0]
 
 
 def cost(training: NumpyTraining) -> float:
@@ -79,19 +80,19 @@ def cost(training: NumpyTraining) -> float:
 @lru_cache(maxsize=8)
 def arrays(data: Path, split: str, pixels: str, precision: str) -> Arrays:
     """A split for training or model selection."""
-    return as_arrays(*read_split(data, split), data, pixels, precision)
+    return as_arrays(read_split(data, split), data, pixels, precision)
 
 
 @lru_cache(maxsize=4)
 def test_arrays(data: Path, pixels: str, precision: str) -> Arrays:
     """The test images, to be scored."""
-    return as_arrays(*read_test(data), data, pixels, precision)
+    return as_arrays(read_test(data), data, pixels, precision)
 
 
-def as_arrays(images: np.ndarray, labels: np.ndarray, data: Path, pixels: str, precision: str) -> Arrays:
+def as_arrays(split: Split, data: Path, pixels: str, precision: str) -> Arrays:
     """Pixels scaled as configured, by the constants of the training split."""
     mean, std = read_normalisation(data) if pixels == "standardised" else (None, None)
-    return scale(images, mean=mean, std=std).astype(precision), labels.astype(precision)
+    return scale(split.images, mean=mean, std=std).astype(precision), split.labels.astype(precision)
 
 
 def fit_network(
@@ -100,30 +101,33 @@ def fit_network(
     images: Arrays,
     evaluation: Arrays,
     seed: int,
-    rngs: list[np.random.Generator],
     augment: Augmentation | None,
     on_epoch: Callable[[dict[str, float]], None],
 ) -> tuple[Network, Fit]:
-    """Train a network on `images`, scored on `evaluation` after every epoch: it sees no other image.
-
-    `rngs` draw the weights, the order of the images, and dropout.
-    """
+    """Train a network on `images`, scored on `evaluation` after every epoch: it sees no other image."""
     x, y = images  # (n, inputs), (n, classes)
-    weights_rng, order_rng, dropout_rng = rngs
+    weights_rng, order_rng = generator(seed, "weights"), generator(seed, "order")
     if training.protocol == "published":
         # The published code seeds NumPy's legacy generator for the weights, and again for the order of the images.
         weights_rng, order_rng = np.random.RandomState(seed), np.random.RandomState(seed)
-    network = Network(
+    network = build(
         [layer.model_dump() for layer in training.architecture],
-        generator=weights_rng,
+        weights_rng,
         initialiser=training.initialiser,
         bias=training.bias,
         dropout=training.dropout,
-        dropout_generator=dropout_rng,
+        dropout_rng=generator(seed, "dropout"),
         dtype=np.dtype(training.precision),
     )
     steps = -(-len(x) // training.batch_size)
-    rows = epochs(
+
+    def clip(gradient: np.ndarray) -> None:
+        if training.clip_norm is not None:
+            clip_norm(gradient, training.clip_norm)
+        if training.clip_value is not None:
+            clip_value(gradient, training.clip_value)
+
+    epochs = train(
         network,
         loss,
         optimiser(
@@ -131,19 +135,31 @@ def fit_network(
         ),
         x,
         smooth_labels(y, training.label_smoothing),
-        evaluation=evaluation,
         learning_rates=learning_rates(training.schedule, training.lr, training.epochs, steps, training.warmup),
         batch_size=training.batch_size,
-        generator=order_rng,
-        mean=training.reduction == "mean",
+        rng=order_rng,
         reshuffle=training.reshuffle,
         l2=training.l2,
-        clip_norm_at=training.clip_norm,
-        clip_value_at=training.clip_value,
+        clip=clip,
         augment=augment,
     )
+    sample = np.linspace(0, len(x) - 1, min(len(x), SCORED)).astype(int)
+    training_sample = x[sample], y[sample]
+
+    def rows() -> Iterator[dict[str, float]]:
+        for epoch in epochs:
+            train_loss, train_accuracy = evaluate(network, loss, *training_sample)
+            evaluation_loss, accuracy = evaluate(network, loss, *evaluation)
+            yield {
+                "epoch": epoch,
+                "train_loss": train_loss,
+                "train_accuracy": train_accuracy,
+                "loss": evaluation_loss,
+                "accuracy": accuracy,
+            }
+
     return network, fit(
-        rows,
+        rows(),
         y.shape[1],
         snapshot=network.parameters.copy,
         restore=partial(np.copyto, network.parameters),
@@ -178,13 +194,13 @@ def main(arguments: list[str]) -> None:
     training = params.train_numpy
     names = read_class_names(PREPARED)
     with Progress("train_numpy", training.epochs, "epochs") as progress, threadpool_limits(1):
-        run, network = train_run(training, PREPARED, "train_numpy", params.seed, progress.show_epoch)
+        run, network = train_run(training, PREPARED, params.seed, progress.show_epoch)
         images, _ = test_arrays(PREPARED, training.pixels, training.precision)
         with np.errstate(all="ignore"):
             probabilities = predict(network, images)  # (n, classes)
     save_weights(network, MODEL)
     write_json(MODEL.with_suffix(".json"), {"seed": params.seed, **training.model_dump()})
-    write_final_model(REPORTS, run, read_test(PREPARED).labels, probabilities, names)
+    write_final_model(REPORTS, run, read_test(PREPARED).labels, probabilities, names, precision=training.precision)
 
 
 if __name__ == "__main__":

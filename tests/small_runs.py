@@ -26,12 +26,12 @@ SETTINGS = {
         **COMMON,
         **{"objective": "cross_entropy", "protocol": "validation", "reduction": "mean", "bias": True, "l2": 0.0},
         **{"reshuffle": True, "initialiser": "he", "dropout": 0.0, "clip_norm": None, "clip_value": None},
-        "architecture": "784-12-10 relu",
+        **{"division": "original", "architecture": "784-12-10 relu"},
     },
     "mlp": {
         **TORCH,
         **{"hidden": [12], "activation": "relu", "dropout": 0.0, "dropout_everywhere": False, "batch_norm": False},
-        "outputs": CLASSES,
+        **{"dropout_in_validation": False, "outputs": CLASSES},
     },
     "cnn": {**TORCH, "stem": 4, "widths": [6, 8], "activation": "relu", "logit_scale": 0.5},
 }
@@ -81,17 +81,16 @@ def train(
     kind: str,
     data: Path,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
-    name: str = "x",
     seed: int = 1,
     **changes: Any,
 ) -> Trained:
     """Train a small network on a prepared data set."""
     training = settings(kind, **changes)
     if kind == "numpy":
-        run, network = train_numpy.train_run(training, data, name, seed, on_epoch)
+        run, network = train_numpy.train_run(training, data, seed, on_epoch)
         images, _ = train_numpy.test_arrays(data, training.pixels, training.precision)
         with np.errstate(all="ignore"):
             return Trained(run, network.parameters.tobytes(), network, predict(network, images))
-    run, model, probabilities = train_torch.train_run(training, data, name, seed, on_epoch)
+    run, model, probabilities = train_torch.train_run(training, data, seed, on_epoch)
     weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())
     return Trained(run, weights, model, probabilities)

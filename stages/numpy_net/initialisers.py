@@ -1,11 +1,6 @@
-"""Initial weights: normal, with a variance that keeps the activations from vanishing or exploding.
-
-Each initialiser returns the standard deviation of a layer's weights.
-"""
+"""Initial weights: normal, with a standard deviation that keeps activations from vanishing or exploding."""
 
 import numpy as np
-
-from stages.numpy_net.choices import choose
 
 
 def he(inputs: int, units: int) -> float:
@@ -24,14 +19,3 @@ def normal(inputs: int, units: int) -> float:
 
 
 INITIALISERS = {"he": he, "xavier": xavier, "normal": normal}
-
-
-def draw_weights(
-    initialiser: str, inputs: int, units: int, generator: np.random.Generator | np.random.RandomState
-) -> np.ndarray:
-    """Draw one layer's weights: float64 (inputs, units).
-
-    They are drawn unit by unit, as in the published code, so that its legacy generator gives the same weights.
-    """
-    scale = choose("initialiser", initialiser, INITIALISERS)(inputs, units)
-    return (generator.standard_normal((units, inputs)) * scale).T

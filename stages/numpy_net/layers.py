@@ -2,71 +2,66 @@
 
 import numpy as np
 
-from stages.numpy_net.buffers import Buffers
+from stages.numpy_net.initialisers import INITIALISERS
 
 
 class Dense:
-    """z = x W + b.
+    """z = x W + b, with weights W (inputs, units) and biases b (units,), or None with `bias=False`.
 
-    `weights`: (inputs, units); `biases`: (units,) or None. The gradients have the same shapes. All four are views into
-    the network's two flat vectors, so that an optimiser updates all layers at once.
+    `weight_gradient` and `bias_gradient` have the same shapes.
     """
 
     def __init__(
         self,
-        weights: np.ndarray,
-        biases: np.ndarray | None,
-        weight_gradient: np.ndarray,
-        bias_gradient: np.ndarray | None,
+        inputs: int,
+        units: int,
+        rng: np.random.Generator | np.random.RandomState,
+        *,
+        initialiser: str = "he",
+        bias: bool = True,
+        dtype: np.dtype | type = np.float32,
     ) -> None:
-        self.weights, self.biases = weights, biases
-        self.weight_gradient, self.bias_gradient = weight_gradient, bias_gradient
-        self.buffers = Buffers(weights.dtype)
+        # Drawn unit by unit, as in the published code, so that NumPy's legacy generator gives the same weights.
+        weights = (rng.standard_normal((units, inputs)) * INITIALISERS[initialiser](inputs, units)).T
+        self.weights = weights.astype(dtype, order="C")  # (inputs, units)
+        self.biases = np.zeros(units, dtype) if bias else None
+        self.weight_gradient = np.zeros_like(self.weights)
+        self.bias_gradient = np.zeros_like(self.biases) if bias else None
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         """(batch, inputs) -> (batch, units)."""
         self.x = x
-        z = self.buffers.get("z", len(x), self.weights.shape[1])  # (batch, units)
-        np.dot(x, self.weights, out=z)
-        if self.biases is not None:
-            z += self.biases
-        return z
+        z = np.dot(x, self.weights)  # (batch, units)
+        return z if self.biases is None else z + self.biases
 
     def backward(self, error: np.ndarray, input_error: bool = True) -> np.ndarray | None:
-        """Fill dL/dW = xᵀ error and dL/db = Σ error; return dL/dx = error Wᵀ: (batch, inputs).
+        """dL/dz (batch, units) -> dL/dx = error Wᵀ (batch, inputs); sets dL/dW = xᵀ error and dL/db = Σ error.
 
-        The first layer's dL/dx is not used: `input_error=False` saves the product.
+        Nobody needs the first layer's dL/dx: `input_error=False` saves the product.
         """
         np.dot(self.x.T, error, out=self.weight_gradient)  # (inputs, units)
-        if self.bias_gradient is not None:
-            np.add.reduce(error, axis=0, out=self.bias_gradient)  # (units,)
-        if not input_error:
-            return None
-        return np.dot(error, self.weights.T, out=self.buffers.get("dx", len(error), len(self.weights)))
+        if self.biases is not None:
+            np.sum(error, axis=0, out=self.bias_gradient)  # (units,)
+        return np.dot(error, self.weights.T) if input_error else None
 
 
 class Dropout:
-    """Training zeroes each unit with probability `rate` and scales the others by 1 / (1 - rate).
+    """Training zeroes each unit with probability `rate` and divides the others by 1 - rate.
 
-    After Srivastava et al. 2014, inverted: the scaling preserves the expected input of the next layer, so that
+    After Srivastava et al. 2014, inverted: the division preserves the expected input of the next layer, so that
     prediction needs no change.
     """
 
-    def __init__(self, rate: float, generator: np.random.Generator, dtype: np.dtype | type) -> None:
-        self.rate, self.generator = rate, generator
-        self.buffers = Buffers(dtype)
+    def __init__(self, rate: float, rng: np.random.Generator) -> None:
+        self.rate, self.rng = rate, rng
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         """(batch, units) -> (batch, units); the identity unless training."""
         if not training:
             return x
-        draws = self.buffers.get("draws", *x.shape, np.float32)
-        self.generator.random(out=draws, dtype=np.float32)
-        keep = np.greater_equal(draws, self.rate, out=self.buffers.get("keep", *x.shape, bool))
-        self.mask = np.multiply(keep, 1 / (1 - self.rate), out=self.buffers.get("mask", *x.shape))
-        return np.multiply(x, self.mask, out=self.buffers.get("out", *x.shape))
+        self.keep = self.rng.random(x.shape, dtype=np.float32) >= self.rate
+        return x * self.keep / (1 - self.rate)
 
     def backward(self, error: np.ndarray) -> np.ndarray:
-        """dL/dx = mask · dL/dout, both (batch, units), in place."""
-        error *= self.mask
-        return error
+        """dL/dout -> dL/dx, both (batch, units), for the units that the last training pass kept."""
+        return error * self.keep / (1 - self.rate)

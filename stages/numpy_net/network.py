@@ -6,60 +6,33 @@ from itertools import pairwise
 import numpy as np
 
 from stages.numpy_net.activations import Activation
-from stages.numpy_net.initialisers import draw_weights
 from stages.numpy_net.layers import Dense, Dropout
+
+Layer = Dense | Activation | Dropout
 
 
 class Network:
-    """Dense layers with activations (and dropout) between them; the outputs are the logits of a softmax.
+    """Layers in sequence, the first of them dense; the outputs are the logits of a softmax.
 
-    `architecture`: a list of `{input_nodes, activation}`. The first entry is the input (its activation is ignored),
-    the last the softmax output. All weights, then all biases, lie in one flat vector `parameters`, their gradients in
-    `gradient`.
+    All weights, then all biases, lie in one flat vector `parameters`, their gradients in `gradient`, so that an
+    optimiser updates all layers at once: the layers' own arrays become views of them. `weights` and `weight_gradient`
+    are the parts without the biases.
     """
 
-    def __init__(
-        self,
-        architecture: Sequence[Mapping],
-        *,
-        generator: np.random.Generator | np.random.RandomState,
-        initialiser: str = "he",
-        bias: bool = True,
-        dropout: float = 0.0,
-        dropout_generator: np.random.Generator | None = None,
-        dtype: np.dtype | type = np.float32,
-    ) -> None:
-        sizes = [entry["input_nodes"] for entry in architecture]
-        names = [entry["activation"] for entry in architecture]
-        if len(sizes) < 2 or names[-1] != "softmax":
-            raise ValueError("an architecture has an input and, last, an output with activation softmax")
-        shapes = list(pairwise(sizes))  # (inputs, units) of each dense layer
-        self.sizes = sizes
-        self.weight_count = sum(inputs * units for inputs, units in shapes)
-        count = self.weight_count + (sum(sizes[1:]) if bias else 0)
-        self.parameters = np.zeros(count, dtype)
-        self.gradient = np.zeros(count, dtype)
-
-        self.layers: list[Dense | Activation | Dropout] = []
-        start, bias_start = 0, self.weight_count
-        for (inputs, units), name in zip(shapes, names[1:], strict=True):
-            here = slice(start, start + inputs * units)
-            bias_here = slice(bias_start, bias_start + units)
-            start, bias_start = here.stop, bias_here.stop
-            weights = self.parameters[here].reshape(inputs, units)
-            weights[:] = draw_weights(initialiser, inputs, units, generator)
-            self.layers.append(
-                Dense(
-                    weights,
-                    self.parameters[bias_here] if bias else None,
-                    self.gradient[here].reshape(inputs, units),
-                    self.gradient[bias_here] if bias else None,
-                )
-            )
-            if name != "softmax":
-                self.layers.append(Activation(name, dtype))
-                if dropout:
-                    self.layers.append(Dropout(dropout, dropout_generator, dtype))
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.layers = layers
+        self.dense = [layer for layer in layers if isinstance(layer, Dense)]
+        biased = [layer for layer in self.dense if layer.biases is not None]
+        arrays = [layer.weights for layer in self.dense] + [layer.biases for layer in biased]
+        self.parameters = np.concatenate([array.ravel() for array in arrays])
+        self.gradient = np.zeros_like(self.parameters)
+        views = zip(split_like(self.parameters, arrays), split_like(self.gradient, arrays), strict=True)
+        for layer in self.dense:
+            layer.weights, layer.weight_gradient = next(views)
+        for layer in biased:
+            layer.biases, layer.bias_gradient = next(views)
+        count = sum(layer.weights.size for layer in self.dense)
+        self.weights, self.weight_gradient = self.parameters[:count], self.gradient[:count]
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         """Images (batch, inputs) -> logits (batch, classes)."""
@@ -73,17 +46,34 @@ class Network:
             error = layer.backward(error)
         self.layers[0].backward(error, input_error=False)
 
-    @property
-    def weights(self) -> np.ndarray:
-        """The weights among `parameters`, without the biases: L2 regularisation applies to them."""
-        return self.parameters[: self.weight_count]
 
-    @property
-    def weight_gradient(self) -> np.ndarray:
-        """The gradient of `weights`."""
-        return self.gradient[: self.weight_count]
+def split_like(flat: np.ndarray, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Views of the vector `flat`, one after the other, in the shapes of `arrays`."""
+    ends = np.cumsum([array.size for array in arrays])
+    return [part.reshape(array.shape) for part, array in zip(np.split(flat, ends[:-1]), arrays, strict=True)]
 
-    @property
-    def dense(self) -> list[Dense]:
-        """The dense layers, in order."""
-        return [layer for layer in self.layers if isinstance(layer, Dense)]
+
+def build(
+    architecture: Sequence[Mapping],
+    rng: np.random.Generator | np.random.RandomState,
+    *,
+    initialiser: str = "he",
+    bias: bool = True,
+    dropout: float = 0.0,
+    dropout_rng: np.random.Generator | None = None,
+    dtype: np.dtype | type = np.float32,
+) -> Network:
+    """Dense layers with activations (and dropout) between them.
+
+    `architecture`: a list of `{input_nodes, activation}`, as in the published report. The first entry is the input (its
+    activation is ignored), the last the softmax output.
+    """
+    layers: list[Layer] = []
+    for before, after in pairwise(architecture):
+        inputs, units = before["input_nodes"], after["input_nodes"]
+        layers.append(Dense(inputs, units, rng, initialiser=initialiser, bias=bias, dtype=dtype))
+        if after["activation"] != "softmax":
+            layers.append(Activation(after["activation"]))
+            if dropout:
+                layers.append(Dropout(dropout, dropout_rng))
+    return Network(layers)
