@@ -5,11 +5,10 @@
 
 import math
 import os
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,17 +18,17 @@ from torch import Tensor, nn
 from stages.errors import StudyError, choose_name, exit_on_error
 from stages.params import CnnTraining, MlpTraining, TorchTraining, load_params
 from stages.torch_net.cnn import CNN
-from stages.torch_net.devices import DEVICES, has_bfloat16, make_deterministic
-from stages.torch_net.images import Augmentation, Normalisation
+from stages.torch_net.devices import DEVICES, has_bfloat16, make_deterministic, make_native
+from stages.torch_net.images import Augmentation, Batches, Normalisation
 from stages.torch_net.mlp import MLP
 from stages.torch_net.prediction import predict, score
-from stages.torch_net.training import Phase, epochs
+from stages.torch_net.training import Phase, train
 from stages.training.files import atomic_write, write_json
 from stages.training.final_model import write_final_model
 from stages.training.fitting import Fit, fit
 from stages.training.prepared import Split, read_class_names, read_normalisation, read_split, read_test
 from stages.training.progress import Progress
-from stages.training.randomness import generators
+from stages.training.randomness import generator
 from stages.training.results import Run, run_of
 from stages.training.schedules import learning_rates
 from stages.training.sweep import Task
@@ -37,49 +36,38 @@ from stages.training.sweep import Task
 PREPARED = Path("data/prepared")
 MODELS = Path("data/models")
 REPORTS = Path("reports/train_torch")
-# The names with which the random generators of the committed models are seeded.
-GENERATOR_NAMES = {
-    "published": "train_torch final",
-    "mlp": "train_torch record",
-    "cnn_fashion_mnist": "train_cnn fashion_mnist",
-    "cnn_cifar10": "train_cnn cifar10",
-}
+PURPOSES = ("order", "augmentation", "dropout", "dropout in validation")  # of random numbers drawn on the device
+SCORED = 5000  # training images at most, after every epoch
 
 
 def train_run(
     training: MlpTraining | CnnTraining,
     data: Path,
-    name: str,
     seed: int,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
     threads: int = 1,
 ) -> tuple[Run, nn.Module, np.ndarray]:
     """Train one network on the prepared data set `data`, then score the test images.
 
-    Run `name` with `seed` has its own random generators. Returns the run, the network, and its class probabilities of
-    the test images: float32 (n, outputs).
+    Returns the run, the network, and its class probabilities of the test images: float32 (n, outputs).
     """
     set_threads(threads)
     make_deterministic()
-    where = device()
-    predicting = {
-        "normalise": normalisation(training, data, where),
-        "flip": training.test_time_flip,
-        "bfloat16": training.precision == "bfloat16" and has_bfloat16(where),
-    }
+    where, dtype = device(), compute_type(training)
+    normalise = partial(normalisation(training, data, where), dtype=dtype)
     images, validation = tensors(data, "training", where), tensors(data, "validation", where)
     classes = len(read_class_names(data))
-    model, result = fit_network(training, images, validation, classes, name, seed, predicting, on_epoch)
+    model, result = fit_network(training, images, validation, normalise, classes, seed, on_epoch)
     test_images, test_labels = test_tensors(data, where)
-    logits = predict(model, test_images, **predicting)  # (n, outputs)
+    logits = predict(model, normalise(test_images), flip=training.test_time_flip, dtype=dtype)  # (n, outputs)
     test_loss, test_accuracy = score(logits, test_labels)
-    run = run_of(result, variant=name, seed=seed, split="validation", test_loss=test_loss, test_accuracy=test_accuracy)
+    run = run_of(result, split="validation", test_loss=test_loss, test_accuracy=test_accuracy)
     return run, model, logits.softmax(dim=1).cpu().numpy()
 
 
 def train_task(data: Path, task: Task) -> Run:
     """Train one run of an ablation."""
-    return train_run(task.training, data, task.variant, task.seed)[0]
+    return train_run(task.training, data, task.seed)[0]
 
 
 def cost(training: MlpTraining) -> float:
@@ -106,6 +94,16 @@ def device() -> torch.device:
     if found is None:
         raise StudyError(f"STUDY_DEVICE = {asked!r}: not available here; choose from {', '.join(DEVICES)}")
     return found
+
+
+def compute_type(training: TorchTraining) -> torch.dtype:
+    """The dtype of the arithmetic: bfloat16 where that is asked for and the device has it, else float32."""
+    return torch.bfloat16 if training.precision == "bfloat16" and has_bfloat16(device()) else torch.float32
+
+
+def torch_generator(seed: int, purpose: str, where: torch.device | str = "cpu") -> torch.Generator:
+    """PyTorch's generator for one purpose."""
+    return torch.Generator(where).manual_seed(int(generator(seed, purpose).integers(2**63)))
 
 
 # A worker trains many runs on the same data, so it caches what it has read.
@@ -138,33 +136,42 @@ def fit_network(
     training: MlpTraining | CnnTraining,
     training_split: tuple[Tensor, Tensor],
     validation: tuple[Tensor, Tensor],
+    normalise: Callable[[Tensor], Tensor],
     classes: int,
-    name: str,
     seed: int,
-    predicting: dict[str, Any],
     on_epoch: Callable[[dict[str, float]], None],
 ) -> tuple[nn.Module, Fit]:
-    """Train a network, scored on the validation images after every epoch. `predicting`: see `predict`."""
-    images, labels = training_split  # (n, height, width, channels), (n,)
-    where = images.device
-    weights_seed, *others = (int(rng.integers(2**63)) for rng in generators(seed, name, 4))
-    order_rng, crop_rng, dropout_rng = (torch.Generator(where).manual_seed(number) for number in others)
-    weights_rng = torch.Generator().manual_seed(weights_seed)
-    model = build_network(training, tuple(images.shape[1:]), classes, weights_rng, dropout_rng).to(where)
+    """Train a network, scored after every epoch on some training images and on the validation images."""
+    images, labels = training_split  # uint8 (n, height, width, channels), (n,)
+    rngs = {purpose: torch_generator(seed, purpose, images.device) for purpose in PURPOSES}
+    model = build_network(training, tuple(images.shape[1:]), classes, torch_generator(seed, "weights"), rngs["dropout"])
+    model.to(images.device)
     check_last_batch(model, len(labels), training.batch_size)
+    augment = Augmentation(training.shift, training.flip, training.cutout, rngs["augmentation"])
+    batches = Batches(normalise(augment.pad(images)), labels, training.batch_size, augment, rngs["order"])
+    sample = torch.from_numpy(np.linspace(0, len(labels) - 1, min(len(labels), SCORED)).astype(int)).to(images.device)
+    scored = normalise(images[sample]), labels[sample]
+    evaluated = normalise(validation[0]), validation[1]
+    with_dropout = isinstance(training, MlpTraining) and training.dropout_in_validation
+    dropout = rngs["dropout in validation"] if with_dropout else None
+    dtype = compute_type(training)
+    prediction = partial(predict, model, flip=training.test_time_flip, dtype=dtype)
+
+    def rows() -> Iterator[dict[str, float]]:
+        steps, smoothing = phases(training, len(labels)), training.label_smoothing
+        for epoch in train(model, batches, steps, label_smoothing=smoothing, dtype=dtype):
+            train_loss, train_accuracy = score(prediction(scored[0]), scored[1])
+            loss, accuracy = score(prediction(evaluated[0], dropout=dropout), evaluated[1])
+            yield {
+                "epoch": epoch,
+                "train_loss": train_loss,
+                "train_accuracy": train_accuracy,
+                "loss": loss,
+                "accuracy": accuracy,
+            }
+
     return model, fit(
-        epochs(
-            model,
-            images,
-            labels,
-            evaluation=validation,
-            phases=phases(training, len(labels)),
-            batch_size=training.batch_size,
-            augment=Augmentation(training.shift, training.flip, training.cutout, crop_rng),
-            generator=order_rng,
-            label_smoothing=training.label_smoothing,
-            **predicting,
-        ),
+        rows(),
         classes,
         snapshot=lambda: {name: value.clone() for name, value in model.state_dict().items()},
         restore=model.load_state_dict,
@@ -230,19 +237,19 @@ def check_last_batch(model: nn.Module, images: int, batch_size: int) -> None:
 
 def main(arguments: list[str]) -> None:
     """`python -m stages.train_torch MODEL`, a model of params.yaml's `train_torch`."""
+    make_native()
     params = load_params()
     name = choose_name(arguments, params.train_torch)
     model = params.train_torch[name]
     data, training, weights = PREPARED / f"{model.dataset}.npz", model.training, MODELS / f"{name}.safetensors"
     with Progress(f"train_torch {name}", sum(phase.epochs for phase in training.resolved_phases), "epochs") as progress:
-        generator_name = GENERATOR_NAMES.get(name, f"train_torch {name}")
-        run, network, probabilities = train_run(
-            training, data, generator_name, params.seed, progress.show_epoch, params.threads
-        )
+        run, network, probabilities = train_run(training, data, params.seed, progress.show_epoch, params.threads)
     with atomic_write(weights) as temporary:
         save_file({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, temporary)
     write_json(weights.with_suffix(".json"), {**training.model_dump(), "dataset": model.dataset, "seed": params.seed})
-    write_final_model(REPORTS / name, run, read_test(data).labels, probabilities, read_class_names(data))
+    precision = str(compute_type(training)).removeprefix("torch.")
+    labels, names = read_test(data).labels, read_class_names(data)
+    write_final_model(REPORTS / name, run, labels, probabilities, names, precision=precision)
 
 
 if __name__ == "__main__":

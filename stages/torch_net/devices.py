@@ -1,4 +1,4 @@
-"""Devices, what they support, and deterministic computation."""
+"""Devices, what they support, their instructions, and deterministic computation."""
 
 import os
 from collections.abc import Callable
@@ -36,6 +36,15 @@ def has_bfloat16(device: torch.device) -> bool:
     if device.type == "cpu":
         return torch.cpu.get_capabilities().get("avx512_bf16", False)
     return False
+
+
+def make_native() -> None:
+    """Let PyTorch use all instructions of the processor, which the package `stages` limits for portable arithmetic.
+
+    Its libraries read these variables at their first use: call this before the first computation.
+    """
+    for name in ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA"):
+        os.environ.pop(name, None)
 
 
 def make_deterministic() -> None:

@@ -1,8 +1,10 @@
-"""Normalisation and augmentation. Images are normalised once, stay in the device's memory, and need no data loader.
+"""Normalisation, augmentation and mini-batches.
 
-A crop and a flip are one look-up of pixels for the whole batch.
+Images are normalised once, stay in the device's memory, and need no data loader. A crop and a flip are one look-up of
+pixels for the whole batch.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -18,15 +20,11 @@ class Normalisation:
     mean: Tensor
     std: Tensor
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Images uint8 -> float32, both (batch, height, width, channels)."""
-        return images * (1 / (255 * self.std)) - self.mean / self.std
-
-    def whole(self, images: Tensor, dtype: torch.dtype) -> Tensor:
-        """The same for a whole split, as `dtype`; piece by piece, so that memory holds no second copy."""
+    def __call__(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Images uint8 -> `dtype`, both (n, height, width, channels); by pieces, as memory has no room for copies."""
         ready = torch.empty(images.shape, dtype=dtype, device=images.device)
         for piece, target in zip(images.split(PIECE), ready.split(PIECE), strict=True):
-            target.copy_(self(piece))
+            target.copy_(piece * (1 / (255 * self.std)) - self.mean / self.std)
         return ready
 
 
@@ -83,3 +81,22 @@ class Augmentation:
         """Integers below `high`, one per image: (batch, 1)."""
         device = self.generator.device
         return torch.randint(high, (batch, 1), generator=self.generator, device=device)
+
+
+class Batches:
+    """Augmented mini-batches of a training split; every pass is an epoch, its order drawn from `generator`.
+
+    `padded`: images normalised after `augment.pad`; `labels`: class numbers (n,). The last batch may be smaller.
+    """
+
+    def __init__(
+        self, padded: Tensor, labels: Tensor, batch_size: int, augment: Augmentation, generator: torch.Generator
+    ) -> None:
+        self.padded, self.labels, self.batch_size = padded, labels, batch_size
+        self.augment, self.generator = augment, generator
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images (batch, height, width, channels) and class numbers (batch,)."""
+        order = torch.randperm(len(self.labels), generator=self.generator, device=self.labels.device)
+        for chosen in order.split(self.batch_size):
+            yield self.augment.blank(self.augment.crop(self.padded, chosen)), self.labels[chosen]

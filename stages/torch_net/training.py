@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn.functional import cross_entropy
 
-from stages.torch_net.images import Augmentation, Normalisation
+from stages.torch_net.images import Batches
 from stages.torch_net.optimisers import optimiser
-from stages.torch_net.prediction import compute_type, predict_normalised, score
 
 
 @dataclass(frozen=True)
@@ -25,46 +24,29 @@ class Phase:
     weight_decay: float
 
 
-def epochs(
+def train(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    evaluation: tuple[Tensor, Tensor],
+    batches: Batches,
     phases: Sequence[Phase],
-    batch_size: int,
-    normalise: Normalisation,
-    augment: Augmentation,
-    generator: torch.Generator,
+    *,
     label_smoothing: float = 0.0,
-    flip: bool = False,
-    bfloat16: bool = False,
-) -> Iterator[dict[str, float]]:
-    """Train `model` in place; yield a row after every epoch: epoch, train_loss, loss, accuracy.
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[int]:
+    """Train `model` in place; yield the epoch's number, from 1, after each.
 
-    `images`: uint8 (n, height, width, channels); `labels`: class numbers (n,). `evaluation`: images and labels scored
-    after every epoch, with `flip` averaged over mirror images. `generator` draws the order of the images every epoch.
-    All tensors and generators are on one device.
+    `dtype`: of the arithmetic; with bfloat16 the weights stay float32 (autocast).
     """
-    padded = normalise.whole(augment.pad(images), compute_type(bfloat16))
-    scored, truth = normalise.whole(evaluation[0], compute_type(bfloat16)), evaluation[1]
     epoch = 0
     for phase in phases:
         step = optimiser(phase.optimiser, model.parameters(), momentum=phase.momentum, weight_decay=phase.weight_decay)
         for rates in phase.learning_rates:
-            epoch += 1
-            order = torch.randperm(len(labels), generator=generator, device=labels.device)
-            total = torch.zeros((), device=labels.device)
             model.train()
-            for chosen, rate in zip(order.split(batch_size), rates, strict=True):
-                x = augment.blank(augment.crop(padded, chosen))  # (batch, height, width, channels)
-                with torch.autocast(x.device.type, torch.bfloat16, enabled=bfloat16):
+            for (x, y), rate in zip(batches, rates, strict=True):  # (batch, height, width, channels), (batch,)
+                with torch.autocast(x.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
                     logits = model(x)  # (batch, outputs)
-                loss = cross_entropy(logits.float(), labels[chosen], label_smoothing=label_smoothing)
-                take_step(step, loss, rate)
-                total += loss.detach() * len(chosen)
-            loss, accuracy = score(predict_normalised(model, scored, flip=flip, bfloat16=bfloat16), truth)
-            yield {"epoch": epoch, "train_loss": total.item() / len(labels), "loss": loss, "accuracy": accuracy}
+                take_step(step, cross_entropy(logits.float(), y, label_smoothing=label_smoothing), rate)
+            epoch += 1
+            yield epoch
 
 
 def take_step(step: optim.Optimizer, loss: Tensor, rate: float) -> None:
