@@ -5,7 +5,7 @@ An error in the file gives one line that names the key, its value and what is al
 
 import re
 import reprlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ from stages.errors import StudyError
 
 CLASSES = 10  # of every data set here
 PIXELS = 28 * 28  # of an image of Fashion-MNIST, on which the NumPy network is trained
-EDITIONS = {"fashion_mnist": ("original",), "cifar10": ("original", "jpeg")}
+EDITIONS = {"fashion_mnist": ("original", "withdrawn"), "cifar10": ("original", "jpeg")}
 WITH_MOMENTUM = ("sgd", "momentum", "nesterov")
 
 # The upper limits are generous: beyond them, numbers overflow or memory runs out.
@@ -41,7 +41,7 @@ def check_unique(values: list) -> list:
     return values
 
 
-Seeds = Annotated[list[Seed], Field(min_length=1, max_length=100), AfterValidator(check_unique)]
+SeedCount = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Strict(BaseModel):
@@ -112,6 +112,8 @@ class NumpyTraining(Strict):
     architecture: Architecture
     objective: Literal["cross_entropy", "published"]
     protocol: Literal["validation", "published"]
+    # random: the images are divided into training and test images again for each seed.
+    division: Literal["original", "random"]
     precision: Literal["float32", "float64"]
     pixels: Literal["unit", "standardised"]
     reduction: Literal["mean", "sum"]
@@ -142,6 +144,8 @@ class NumpyTraining(Strict):
             raise ValueError(f"weight_decay = {self.weight_decay}: only adamw has it; with {self.optimiser} use l2")
         if self.label_smoothing and self.objective == "published":
             raise ValueError(f"label_smoothing = {self.label_smoothing}: the published objective needs 0")
+        if self.division == "random" and self.protocol != "published":
+            raise ValueError("division = random: only the published protocol has it, as it trains on test images")
         if self.patience is not None and self.protocol == "published":
             raise ValueError(
                 f"patience = {self.patience}: under the published protocol it would choose an epoch by the test images"
@@ -214,6 +218,7 @@ class MlpTraining(TorchTraining):
     activation: Activation
     dropout: Share
     dropout_everywhere: bool
+    dropout_in_validation: bool
     batch_norm: bool
     outputs: Annotated[int, Field(ge=CLASSES, le=10_000)]
 
@@ -245,31 +250,26 @@ class Data(Strict):
 
 
 class Variant(Strict):
-    """A configuration of a study and its seeds."""
+    """A configuration of a study."""
 
     name: Annotated[
         str,
         BeforeValidator(lambda name: str(name) if isinstance(name, int | float) else name),
         Field(pattern=r"^[A-Za-z0-9._+-]{1,60}$"),
     ]
-    seeds: Seeds
     training: NumpyTraining | MlpTraining
 
 
 class Study(Strict):
-    """Variants, each trained once with every seed.
+    """Variants, each trained once with every seed."""
 
-    `shares` names the study that trains the variants that both have; its own name means none.
-    """
-
-    seeds: Seeds
-    shares: str
+    seeds: list[Seed]
     variants: Annotated[list[Variant], Field(min_length=1, max_length=100)]
 
     @property
-    def tasks(self) -> list[tuple[Variant, int]]:
-        """Every variant with every seed."""
-        return [(variant, seed) for variant in self.variants for seed in variant.seeds]
+    def trainings(self) -> dict[str, NumpyTraining | MlpTraining]:
+        """The settings of each variant."""
+        return {variant.name: variant.training for variant in self.variants}
 
     @model_validator(mode="after")
     def check_variants(self) -> "Study":
@@ -278,11 +278,6 @@ class Study(Strict):
         if len({variant.training.protocol for variant in self.variants}) > 1:
             raise ValueError("all variants of a study need the same protocol")
         return self
-
-    def duplicate(self, variant: Variant) -> Variant | None:
-        """The variant here that has the same settings, and no fewer seeds."""
-        same = (own for own in self.variants if own.training == variant.training)
-        return next((own for own in same if set(variant.seeds) <= set(own.seeds)), None)
 
 
 class Params(Strict):
@@ -293,6 +288,7 @@ class Params(Strict):
     batch_size: BatchSize
     # CPU threads of the final PyTorch models; part of the result, as the order of summation depends on it.
     threads: Annotated[int, Field(ge=1, le=64)]
+    arithmetic: Literal["portable", "native"]
     data: dict[Literal["fashion_mnist", "cifar10"], Data]
     train_numpy: NumpyTraining
     tune: dict[str, Study]
@@ -313,12 +309,12 @@ class Params(Strict):
                 raise ValueError(f"train_torch.{name}.outputs = {model.training.outputs}: {CLASSES} are needed")
         for name in ("published", "mlp", "cnn_fashion_mnist", f"cnn_{self.torch_dataset}"):
             check_name("train_torch", self.train_torch, name)
+        if self.train_numpy.division == "random":
+            raise ValueError("train_numpy.division = random: only studies have it; choose original")
         for section, studies in (("tune", self.tune), ("ablations", self.ablations)):
-            for name, study in studies.items():
+            for name in studies:
                 if not re.fullmatch(r"[a-z0-9_-]{1,60}", name):
                     raise ValueError(f"{section}.{name}: a name has 1 to 60 of a-z, 0-9, _ and -")
-                check_name(f"{section}.{name}.shares", studies, study.shares)
-                check_sharing(f"{section}.{name}.shares", study, studies)
         return self
 
 
@@ -328,25 +324,10 @@ def check_name(key: str, known: Collection[str], name: str) -> None:
         raise ValueError(f"{key}: {name} does not exist; choose from {', '.join(known) or 'none'}")
 
 
-def check_sharing(key: str, study: Study, studies: Mapping[str, Study]) -> None:
-    """A study trains at least one variant itself, and takes shared runs only from the study that trains them."""
-    other = studies[study.shares]
-    if other is study:
-        return
-    duplicates = [other.duplicate(variant) for variant in study.variants]
-    if all(duplicates):
-        raise ValueError(f"{key} = {study.shares}: that study trains all variants of this one; add another variant")
-    source = studies.get(other.shares, other)
-    if source is not other and any(found and source.duplicate(found) for found in duplicates):
-        raise ValueError(f"{key} = {study.shares}: that study takes a run from {other.shares}; name that one")
-
-
 class Defaults(BaseModel):
-    """Default seeds of studies, and default settings, which are checked when they are merged."""
+    """Default settings, which are checked when they are merged."""
 
     model_config = ConfigDict(extra="allow", strict=True)
-
-    seeds: Seeds
 
 
 class TorchDefaults(Defaults):
@@ -359,8 +340,7 @@ class StudyEntry(Strict):
     """A study as params.yaml has it: `settings` change the defaults, each variant changes both."""
 
     base: Literal["published"] | None = None
-    shares: str
-    seeds: Seeds | None = None
+    seeds: SeedCount | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     variants: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=100)]
 
@@ -372,6 +352,9 @@ class Entries(Strict):
     lr: Positive
     batch_size: BatchSize
     threads: int
+    arithmetic: str
+    first_seed: Seed
+    seeds: SeedCount
     data: dict[str, Any]
     numpy_defaults: Defaults
     numpy_published: Defaults
@@ -405,17 +388,15 @@ def resolve(content: Any) -> Params:
     raw = validate(Entries, "", content)
     numpy, published, torch = raw.numpy_defaults, raw.numpy_published, raw.torch_defaults
     numpy_layers, torch_layers = [("numpy_defaults", numpy.model_extra)], [("torch_defaults", torch.model_extra)]
-    bases = {
-        None: (numpy_layers, numpy.seeds),
-        "published": ([*numpy_layers, ("numpy_published", published.model_extra)], published.seeds),
-    }
+    bases = {None: numpy_layers, "published": [*numpy_layers, ("numpy_published", published.model_extra)]}
+    seeds = raw.first_seed, raw.seeds
     top = {"lr": raw.lr, "batch_size": raw.batch_size}
     merge(NumpyTraining, numpy_layers)
     merge(MlpTraining, torch_layers)
     sections = {
         "train_numpy": merge(NumpyTraining, [*numpy_layers, ("", top), ("train_numpy", raw.train_numpy)]),
         "tune": {
-            name: resolve_study(NumpyTraining, f"tune.{name}", entry, *bases[entry.base])
+            name: resolve_study(NumpyTraining, f"tune.{name}", entry, bases[entry.base], *seeds)
             for name, entry in raw.tune.items()
         },
         "train_torch": {
@@ -423,11 +404,11 @@ def resolve(content: Any) -> Params:
             for name, settings in raw.train_torch.items()
         },
         "ablations": {
-            name: resolve_study(MlpTraining, f"ablations.{name}", entry, torch_layers, torch.seeds)
+            name: resolve_study(MlpTraining, f"ablations.{name}", entry, torch_layers, *seeds)
             for name, entry in raw.ablations.items()
         },
     }
-    own = {key: getattr(raw, key) for key in ("seed", "lr", "batch_size", "threads", "data")}
+    own = {key: getattr(raw, key) for key in ("seed", "lr", "batch_size", "threads", "arithmetic", "data")}
     return validate(Params, "", {**own, **sections, "torch_dataset": torch.dataset})
 
 
@@ -458,20 +439,20 @@ def resolve_model(where: str, settings: dict[str, Any], dataset: Any, layers: La
     return validate(FinalModel, where, {"dataset": dataset, "training": merge(kind, [*known, (where, own)])})
 
 
-def resolve_study(kind: type[Strict], where: str, entry: StudyEntry, layers: Layers, seeds: Any) -> Study:
+def resolve_study(kind: type[Strict], where: str, entry: StudyEntry, layers: Layers, first: int, count: int) -> Study:
     """A study with complete variants. A variant without a name is called after the one value that it changes."""
-    study_seeds = entry.seeds or seeds
     variants = []
     for place, changes in enumerate(entry.variants):
         here, changes = f"{where}.variants.{place}", dict(changes)
-        own_seeds, name = changes.pop("seeds", study_seeds), changes.pop("name", None)
+        name = changes.pop("name", None)
         if name is None:
             if len(changes) != 1:
                 raise StudyError(f"{here} changes {len(changes)} settings: give it a name")
             (name,) = changes.values()
         training = merge(kind, [*layers, (f"{where}.settings", entry.settings), (here, changes)])
-        variants.append(validate(Variant, here, {"name": name, "seeds": own_seeds, "training": training}))
-    return validate(Study, where, {"seeds": study_seeds, "shares": entry.shares, "variants": variants})
+        variants.append(validate(Variant, here, {"name": name, "training": training}))
+    seeds = list(range(first, first + (entry.seeds or count)))
+    return validate(Study, where, {"seeds": seeds, "variants": variants})
 
 
 def validate(kind: type[Strict], where: str | Callable[[str], str], values: Any) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 from stages.errors import choose_name, exit_on_error
 from stages.params import load_params
 from stages.train_numpy import PREPARED, cost, train_task
-from stages.training.sweep import own_tasks, train_study
+from stages.training.sweep import train_study
 
 REPORTS = Path("reports/tune")
 
@@ -14,7 +14,7 @@ def main(arguments: list[str]) -> None:
     """`python -m stages.tune STUDY`, a study of params.yaml's `tune`."""
     studies = load_params().tune
     name = choose_name(arguments, studies)
-    train_study(f"tune {name}", train_task, PREPARED, own_tasks(studies, name), cost, REPORTS / name)
+    train_study(f"tune {name}", train_task, PREPARED, studies[name], cost, REPORTS / name)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 import os
 import signal
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from pydantic import BaseModel
 from threadpoolctl import threadpool_info
 
 from stages.errors import StudyError, exit_on_error
+from stages.params import Study, Variant
 from stages.training.results import Run
 from stages.training.run_cache import Task
 from stages.training.sweep import train_study
 
-LOG = Path("log")  # one empty file per training: variant, seed, process
+LOG = Path("log")  # one empty file per training: what it does, its epochs, its seed, its process
 HOLD = Path("hold")  # while this file exists, those trainings that can hang do so
 
 
@@ -29,18 +31,20 @@ class Settings(BaseModel):
 
 
 def train(data: Path, task: Task) -> Run:
-    """A run whose figures depend on the data, the variant, the seed and BLAS."""
+    """A run whose figures depend on the data, the settings, the seed and BLAS."""
     LOG.mkdir(exist_ok=True)
-    (LOG / f"{task.variant} {task.seed} {os.getpid()}").touch()
+    (LOG / f"{task.training.act} {task.training.epochs} {task.seed} {os.getpid()}").touch()
     perform(task.training.act)
     assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
-    rng = np.random.default_rng([len(data.read_bytes()), len(task.variant), task.seed])
+    rng = np.random.default_rng([len(data.read_bytes()), task.training.epochs, task.seed])
     rows = []
     for epoch in range(1, task.training.epochs + 1):
         x = rng.normal(size=(64, 64))
         loss = float((x @ x).std())
-        rows.append({"epoch": epoch, "train_loss": loss / 3, "loss": loss, "accuracy": 1 / (1 + loss)})
-    return Run(task.variant, task.seed, "ok", "validation", 1, 1, rows, float("nan"), 0.5)
+        accuracy = 1 / (1 + loss)
+        row = {"epoch": epoch, "train_loss": loss / 3, "train_accuracy": accuracy, "loss": loss, "accuracy": accuracy}
+        rows.append(row)
+    return Run("ok", "validation", 1, 1, rows, float("nan"), 0.5)
 
 
 def perform(act: str) -> None:
@@ -62,20 +66,17 @@ def cost(training: Settings) -> float:
     return training.epochs
 
 
-def study(tasks: list[Task], data: Path = Path("data.bin")) -> dict[str, bytes]:
-    """Train in the current folder; return the files of the study."""
-    folder = Path("reports/study")
-    train_study("tune x", train, data, tasks, cost, folder)
+def study(variants: Mapping[str, Settings], seeds: Sequence[int] = (1, 2)) -> dict[str, bytes]:
+    """Train every variant with every seed in the current folder; return the files of the study."""
+    configurations = [Variant.model_construct(name=name, training=settings) for name, settings in variants.items()]
+    made, folder = Study.model_construct(seeds=list(seeds), variants=configurations), Path("reports/study")
+    train_study("tune x", train, Path("data.bin"), made, cost, folder)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-# Two short runs, and two that hang while they are held: the longer begin first.
-TASKS = [
-    Task(name, seed, Settings(act=act, epochs=epochs))
-    for name, act, epochs in (("quick", "train", 9), ("slow", "hang", 3))
-    for seed in (1, 2)
-]
+# Short runs, and some that hang while they are held: the longer begin first.
+VARIANTS = {"quick": Settings(epochs=9), "slow": Settings(act="hang")}
 
 
 if __name__ == "__main__":
-    exit_on_error(lambda arguments: study(TASKS) and None)
+    exit_on_error(lambda arguments: study(VARIANTS) and None)

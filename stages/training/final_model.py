@@ -14,22 +14,23 @@ import numpy as np
 import pandas as pd
 
 from stages.training.files import write_csv, write_json
-from stages.training.results import Run, history_table
+from stages.training.results import Run, epochs_table
 
 ERRORS = 25  # how many of the most confident errors are listed
 BINS = 15  # of confidence, as in Guo et al. 2017
 
 
 def write_final_model(
-    folder: Path, run: Run, labels: np.ndarray, probabilities: np.ndarray, names: tuple[str, ...]
+    folder: Path, run: Run, labels: np.ndarray, probabilities: np.ndarray, names: tuple[str, ...], **more: str
 ) -> None:
     """Write the files above.
 
     labels: one-hot (n, classes), of the test images; probabilities: (n, classes), as the network predicts them.
+    more: other entries of metrics.json, such as the precision of the arithmetic.
     """
     numbers = labels.argmax(axis=1)  # (n,)
-    write_csv(folder / "history.csv", history_table([run]).drop(columns=["variant", "seed"]))
-    write_json(folder / "metrics.json", headline_metrics(run, numbers, probabilities))
+    write_csv(folder / "history.csv", epochs_table(run))
+    write_json(folder / "metrics.json", headline_metrics(run, numbers, probabilities) | more)
     write_csv(folder / "confusion.csv", confusion_table(numbers, probabilities, names))
     write_csv(folder / "classes.csv", class_table(numbers, probabilities, names))
     write_csv(folder / "calibration.csv", calibration_table(numbers, probabilities))

@@ -18,7 +18,7 @@ GUESS_ACCURACY, GUESS_LOSS = 1.5, 4.0
 
 @dataclass(frozen=True)
 class Fit:
-    """The result of training: `history`, one row per epoch (epoch, train_loss, loss, accuracy), and "ok" or "diverged".
+    """The result of training: `history`, one row per epoch, and "ok" or "diverged".
 
     `best_epoch` had the lowest evaluation loss, `kept_epoch` is the one whose parameters the network has now. Both
     count from 1; a run that diverges in its first epoch has best epoch 0.
@@ -41,9 +41,9 @@ def fit(
 ) -> Fit:
     """Run epochs until they are finished or there is a reason to stop.
 
-    `epochs` yields a row (epoch, train_loss, loss, accuracy) after each epoch and before the next begins. With
-    `patience`, fitting stops after that many epochs without a lower loss, and the parameters of the best epoch are
-    restored: `snapshot` returns a copy of them. Without, neither function is called.
+    `epochs` yields a row (epoch, train_loss, train_accuracy, loss, accuracy) after each epoch and before the next
+    begins. With `patience`, fitting stops after that many epochs without a lower loss, and the parameters of the best
+    epoch are restored: `snapshot` returns a copy of them. Without, neither function is called.
 
     A run stops with status "diverged" once train_loss or loss is not finite, or once the network has guessed for two
     epochs in a row (it may recover from one).

@@ -1,12 +1,15 @@
-"""Every run has its own random generators, from its seed and its name: no run's numbers depend on another's."""
+"""Random generators, each made from a seed and a purpose alone.
+
+Runs with equal seeds therefore share their initial weights, where shapes agree, and the order of their images (common
+random numbers): comparisons are paired by seed.
+"""
 
 import hashlib
 
 import numpy as np
 
 
-def generators(seed: int, name: str, count: int) -> list[np.random.Generator]:
-    """Return `count` independent generators for the run `name` with `seed`, the same on every machine."""
-    digest = hashlib.sha256(name.encode()).digest()
-    sequence = np.random.SeedSequence([seed, *np.frombuffer(digest, "<u4").tolist()])
-    return [np.random.default_rng(child) for child in sequence.spawn(count)]
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """A generator for one purpose ("weights", "order", ...), the same on every machine."""
+    digest = hashlib.sha256(purpose.encode()).digest()
+    return np.random.default_rng([seed, *np.frombuffer(digest, "<u4").tolist()])

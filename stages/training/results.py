@@ -1,6 +1,7 @@
 """The three files of a study, whatever trained it.
 
-    history.csv   one row per epoch of each run: variant, seed, epoch, train_loss, <split>_loss, <split>_accuracy
+    history.csv   one row per epoch of each run: variant, seed, epoch, loss and accuracy on 5,000 training images
+                  and on `split`
     runs.csv      one row per run: status, epochs, best epoch, final and best figures on the split, test figures
     metrics.json  a few figures per variant: mean and standard deviation over seeds
 
@@ -8,7 +9,7 @@
 times, as they are compared byte by byte.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,8 @@ from stages.training.fitting import Fit
 
 @dataclass(frozen=True)
 class Run:
-    """One training: `history` has one row per epoch: epoch, train_loss, loss, accuracy (on `split`)."""
+    """One training: `history` has one row per epoch: epoch, train_loss, train_accuracy, loss, accuracy (on `split`)."""
 
-    variant: str
-    seed: int
     status: str
     split: str
     best_epoch: int
@@ -34,37 +33,36 @@ class Run:
     test_accuracy: float
 
 
-def run_of(fit: Fit, *, variant: str, seed: int, split: str, test_loss: float, test_accuracy: float) -> Run:
+Runs = Mapping[tuple[str, int], Run]  # by variant and seed
+
+
+def run_of(fit: Fit, *, split: str, test_loss: float, test_accuracy: float) -> Run:
     """The run of a fit; the test figures are those of the parameters that it kept."""
-    return Run(variant=variant, seed=seed, split=split, test_loss=test_loss, test_accuracy=test_accuracy, **vars(fit))
+    return Run(split=split, test_loss=test_loss, test_accuracy=test_accuracy, **vars(fit))
 
 
-def history_table(runs: Sequence[Run]) -> pd.DataFrame:
+def epochs_table(run: Run) -> pd.DataFrame:
+    """One row per epoch: epoch, train_loss, train_accuracy, <split>_loss, <split>_accuracy."""
+    return pd.DataFrame(run.history).rename(columns={name: f"{run.split}_{name}" for name in ("loss", "accuracy")})
+
+
+def history_table(runs: Runs) -> pd.DataFrame:
     """One row per epoch of each run, in the order of the runs."""
-    split = runs[0].split
-    return pd.DataFrame(
+    return pd.concat(
         [
-            {
-                "variant": run.variant,
-                "seed": run.seed,
-                "epoch": row["epoch"],
-                "train_loss": row["train_loss"],
-                f"{split}_loss": row["loss"],
-                f"{split}_accuracy": row["accuracy"],
-            }
-            for run in runs
-            for row in run.history
+            epochs_table(run).assign(variant=variant, seed=seed).set_index(["variant", "seed"])
+            for (variant, seed), run in runs.items()
         ]
-    )
+    ).reset_index()
 
 
-def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
+def runs_table(runs: Runs) -> pd.DataFrame:
     """One row per run; `best_epoch` is the one with the lowest loss."""
     return pd.DataFrame(
         [
             {
-                "variant": run.variant,
-                "seed": run.seed,
+                "variant": variant,
+                "seed": seed,
                 "status": run.status,
                 "epochs": len(run.history),
                 "best_epoch": run.best_epoch,
@@ -76,7 +74,7 @@ def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
                 "test_loss": run.test_loss,
                 "test_accuracy": run.test_accuracy,
             }
-            for run in runs
+            for (variant, seed), run in runs.items()
         ]
     )
 
@@ -97,7 +95,7 @@ def summary(table: pd.DataFrame) -> dict[str, dict[str, float | int]]:
     return result
 
 
-def write_study(folder: Path, runs: Sequence[Run]) -> None:
+def write_study(folder: Path, runs: Runs) -> None:
     """Write the three files of a study."""
     table = runs_table(runs)
     write_csv(folder / "history.csv", history_table(runs))

@@ -1,6 +1,7 @@
 """The run cache: finished runs of all studies, so that no run is trained twice; `rm -r data/runs` empties it.
 
-The key of a run covers all that its numbers depend on: configuration, name, seed, data, code, libraries, kernels.
+The key of a run covers all that its numbers depend on: configuration, seed, data, code, libraries, kernels. It has no
+name: studies that contain the same run train it once.
 """
 
 import hashlib
@@ -12,8 +13,11 @@ from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
+import numpy as np
+from numpy.lib.introspect import opt_func_info
 from pydantic import BaseModel
 from threadpoolctl import threadpool_info
 
@@ -23,17 +27,16 @@ from stages.training.results import Run
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path("data/runs")
-# Modules that do not affect results: a change in them invalidates no finished run.
-NO_NUMBERS = {"stages/errors.py", "stages/params.py", "stages/tune.py", "stages/ablations.py"} | {
+# Modules that do not affect results, or as `stages` only what `environment` names: a change in them invalidates no run.
+NO_NUMBERS = {f"stages/{name}.py" for name in ("__init__", "errors", "params", "tune", "ablations")} | {
     f"stages/training/{name}.py"
-    for name in ("dask_cluster", "files", "final_model", "pool", "progress", "run_cache", "sweep")
+    for name in ("dask_cluster", "files", "final_model", "pool", "progress", "results", "run_cache", "sweep")
 }
 
 
 class Task(NamedTuple):
-    """A run to be trained: the name of its variant, its seed, and its configuration."""
+    """A run to be trained: its seed and its configuration."""
 
-    variant: str
     seed: int
     training: BaseModel
 
@@ -46,7 +49,7 @@ class RunCache:
 
     def path(self, task: Task) -> Path:
         """The file of a run."""
-        key = [self.basis, task.variant, task.seed, task.training.model_dump(mode="json")]
+        key = [self.basis, task.seed, task.training.model_dump(mode="json")]
         return FOLDER / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.json"
 
     def get(self, task: Task) -> Run | None:
@@ -85,14 +88,26 @@ def environment(files: tuple[str, ...]) -> dict[str, str]:
         "code": hashlib.sha256(code.encode()).hexdigest(),
         "python": platform.python_version(),
         "numpy": version("numpy"),
+        "NumPy instructions": str(opt_func_info("^exp$", "float64")),
         "BLAS kernel": ", ".join(sorted({pool.get("architecture") or "" for pool in threadpool_info()} - {""})),
     }
     if torch := sys.modules.get("torch"):
         found |= {"torch": torch.__version__, "torch kernel": torch.backends.cpu.get_cpu_capability()}
+        found["torch product"] = hashlib.sha256(product(torch)).hexdigest()
         gpu = os.environ.get("STUDY_DEVICE") != "cpu" and torch.accelerator.is_available()
         found["device"] = f"{torch.accelerator.current_accelerator()}" if gpu else "cpu"
         if gpu and torch.cuda.is_available():
             found["GPU"] = torch.cuda.get_device_name()
+    return found
+
+
+def product(torch: ModuleType) -> bytes:
+    """A matrix product on one thread: MKL tells its choice of instructions by nothing but digits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    x = torch.from_numpy(np.random.default_rng(0).random((128, 3072), np.float32))
+    found = (x @ x.T).numpy().tobytes()
+    torch.set_num_threads(threads)
     return found
 
 

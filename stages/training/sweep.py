@@ -1,72 +1,54 @@
-"""A study from its tasks to its three files: what tune and ablations share."""
+"""A study from its variants and seeds to its three files: what tune and ablations have in common."""
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
 from stages.errors import StudyError
+from stages.params import Study
 from stages.training.pool import RunFailed, Train, train_here
 from stages.training.progress import Progress
 from stages.training.results import Run, write_study
 from stages.training.run_cache import RunCache, Task
 
 
-def shared_variants(studies: Mapping[str, Any], name: str) -> dict[str, str]:
-    """Those variants of study `name` that the study it `shares` with trains, with their names there.
-
-    `studies`: the studies (`stages.params.Study`) of one section. Variants are compared by settings and seeds.
-    """
-    study = studies[name]
-    if study.shares == name:
-        return {}
-    found = {variant.name: studies[study.shares].duplicate(variant) for variant in study.variants}
-    return {own: other.name for own, other in found.items() if other is not None}
-
-
-def own_tasks(studies: Mapping[str, Any], name: str) -> list[Task]:
-    """What study `name` trains itself: every variant that is not shared, with every seed."""
-    shared = shared_variants(studies, name)
-    tasks = [Task(variant.name, seed, variant.training) for variant, seed in studies[name].tasks]
-    return [task for task in tasks if task.variant not in shared]
-
-
 def train_study(
     label: str,
     train: Train,
     data: Path,
-    tasks: Sequence[Task],
+    study: Study,
     cost: Callable[[BaseModel], float],
     folder: Path,
 ) -> None:
-    """Train all `tasks` on the prepared `data`; write the three files of the study into `folder`.
+    """Train every variant of `study` with every seed on the prepared `data`; write the study's files to `folder`.
 
-    Runs in the run cache are not trained again. The longest begin first, by `cost` of their configuration, so that no
-    core is idle while the last run is trained.
+    Runs in the run cache are not trained again, and equal runs only once. The longest begin first, by `cost` of their
+    configuration, so that no core is idle while the last run is trained.
     """
     cache = RunCache(data)
-    runs = [cache.get(task) for task in tasks]
-    missing = [index for index, run in enumerate(runs) if run is None]
-    missing.sort(key=lambda index: cost(tasks[index].training), reverse=True)
-    if found := len(tasks) - len(missing):
-        print(f"{label}: {found} of {len(tasks)} runs are in the run cache", file=sys.stderr)
-    with Progress(label, len(tasks), "runs") as progress:
+    tasks = {(name, seed): Task(seed, training) for name, training in study.trainings.items() for seed in study.seeds}
+    runs = {cache.path(task): cache.get(task) for task in tasks.values()}  # by its file, which names its content
+    missing = {cache.path(task): task for task in tasks.values() if runs[cache.path(task)] is None}
+    waiting = sorted(missing.values(), key=lambda task: cost(task.training), reverse=True)
+    if found := len(runs) - len(waiting):
+        print(f"{label}: {found} of {len(runs)} runs are in the run cache", file=sys.stderr)
+    with Progress(label, len(runs), "runs") as progress:
         progress.advance(found)
         try:
-            for position, run in train_all(train, data, [tasks[index] for index in missing]):
-                runs[missing[position]] = run
-                cache.put(tasks[missing[position]], run)
+            for index, run in train_all(train, data, waiting):
+                runs[cache.path(waiting[index])] = run
+                cache.put(waiting[index], run)
                 progress.advance()
         except RunFailed as failure:
-            task = tasks[missing[failure.index]]
+            variant, seed = next(names for names, task in tasks.items() if task == waiting[failure.index])
             raise StudyError(
-                f"{label}: the run of variant {task.variant} with seed {task.seed} {failure.reason}; finished runs are "
+                f"{label}: the run of variant {variant} with seed {seed} {failure.reason}; finished runs are "
                 "kept: run it again, with fewer at once (STUDY_JOBS=1; dask worker --nworkers 1) if memory is short"
             ) from failure
-    write_study(folder, runs)
+    write_study(folder, {names: runs[cache.path(task)] for names, task in tasks.items()})
 
 
 def train_all(train: Train, data: Path, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
