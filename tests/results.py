@@ -12,48 +12,54 @@ from stages.params import Study, load_params, read_yaml
 from stages.training.files import write_json
 from stages.training.final_model import write_final_model
 from stages.training.results import Run, write_study
-from stages.training.sweep import own_tasks
 
 ROOT = Path(__file__).parent.parent
 CLASSES = tuple("abcdefghij")
 SHAPES = {"fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 IMAGES = 40
-EPOCHS = 4
-CONSTANT, BATCH_256 = 0.45, 0.44  # final accuracies of two variants of the baseline, without the effect of the seed
+EPOCHS = 8
+CONSTANT, BATCH_256 = 0.45, 0.443  # mean final accuracies of two variants of the baseline
+DIVERGED = 0.1  # the final accuracy of a published run that diverged
 
 
-def a_run(variant: str, seed: int, split: str, accuracy: float, diverged: bool = False) -> Run:
-    """A run that rises to `accuracy`; a diverged one ends with NaN losses and guesses."""
+def a_run(split: str, accuracy: float, change: float = 0, diverged: bool = False) -> Run:
+    """A run that ends at `accuracy` + `change`; a diverged one ends with NaN losses and guesses.
+
+    The change also moves the epoch in which it gets there (2 or 3), the gap to the training accuracy, and two epochs in
+    the middle, though not their mean.
+    """
+    rise = 3 if change > 0 else 2
+    noise = {5: change / 2, 6: -change / 2}
     history = [
-        {"epoch": epoch, "train_loss": 1 / epoch, "loss": 1.1 / epoch, "accuracy": accuracy * epoch / EPOCHS}
+        {"epoch": epoch, "train_loss": 1 / epoch, "train_accuracy": reached + 0.05 + change, "loss": 1.1 / epoch}
+        | {"accuracy": reached}
         for epoch in range(1, EPOCHS + 1)
+        for reached in [(accuracy + change) * min(epoch, rise) / rise + noise.get(epoch, 0)]
     ]
     if diverged:
-        history[-1] |= {"train_loss": np.nan, "loss": np.nan, "accuracy": 0.1}
+        history[-1] |= {"train_loss": np.nan, "train_accuracy": 0.1, "loss": np.nan, "accuracy": 0.1}
     final, status = history[-1], "diverged" if diverged else "ok"
-    return Run(variant, seed, status, split, EPOCHS - 1, EPOCHS, history, final["loss"], final["accuracy"])
+    return Run(status, split, EPOCHS - 1, EPOCHS, history, final["loss"], final["accuracy"])
 
 
 def make_results(folder: Path) -> None:
-    """All that the report stage reads, for the real parameters with fewer studies.
+    """All that the report stage reads, for the real parameters.
 
-    The published studies end on the published accuracies, except `published_batch_size/8` and the runs that the
-    baseline trains; other runs depend on variant and seed.
+    The means over seeds of the published runs are the published accuracies, except of `batch_size/8` in NumPy and of
+    `hidden_layers/1` in PyTorch; those of other runs depend on the place of the variant.
     """
     shutil.copytree(ROOT / "data/published", folder / "data/published")
     shutil.copy(ROOT / "params.yaml", folder)
-    edit_params(folder, remove_studies)
     params = load_params(folder / "params.yaml")
-    finals = {
-        (f"published_{study}", variant): accuracy
-        for (study, variant), accuracy in published_finals("numpy", lambda run: run["variant"]).items()
-    }
-    finals["published_batch_size", "8"] += 0.02
-    finals |= published_finals("torch", lambda run: run["variant"] + ("_as_run" if "as_run" in run else ""))
-    finals |= {("baseline", "constant"): CONSTANT, ("baseline", "batch_256"): BATCH_256}
-    for section, studies in (("tune", params.tune), ("ablations", params.ablations)):
-        for name in studies:
-            write_runs(folder / "reports" / section / name, studies, finals)
+    torch = published_finals("torch", lambda run: run["variant"] + ("_as_run" if "as_run" in run else ""))
+    torch |= {("baseline", "constant"): CONSTANT, ("baseline", "batch_256"): BATCH_256}
+    torch["hidden_layers", "1_as_run"] = BATCH_256
+    numpy = {}
+    for (study, variant), accuracy in published_finals("numpy", lambda run: run["variant"]).items():
+        numpy[f"published_{study}", variant] = accuracy + (0.02 if (study, variant) == ("batch_size", "8") else 0)
+    for section, studies, finals in (("tune", params.tune, numpy), ("ablations", params.ablations, torch)):
+        for name, study in studies.items():
+            write_runs(folder / "reports" / section / name, study, finals)
     rng = np.random.default_rng(5)
     for name, edition in (("fashion_mnist", "original"), ("cifar10", "jpeg")):
         write_data(folder, name, edition, rng)
@@ -70,33 +76,21 @@ def edit_params(folder: Path, change: Callable[[dict], None]) -> None:
     YAML().dump(content, folder / "params.yaml")
 
 
-def remove_studies(content: dict) -> None:
-    """Leave the studies that verdicts need and a few others, some with fewer variants."""
-    for section, names in (("tune", ("initialisation", "regularisation")), ("ablations", ("pixels", "batch_norm"))):
-        for name in names:
-            del content[section][name]
-        for name, study in content[section].items():
-            if study["shares"] not in content[section]:
-                study["shares"] = name
-    for name in ("optimiser", "candidates", "clipping"):
-        content["tune"][name]["variants"] = content["tune"][name]["variants"][:2]
-
-
 def published_finals(framework: str, name: Callable[[dict], str]) -> dict[tuple[str, str], float]:
     """Final accuracies of the published runs by study and `name` of the run."""
     runs = read_yaml(ROOT / "data/published/published_runs.yaml")["runs"]
     return {(run["study"], name(run)): run["final_accuracy"] for run in runs if run["framework"] == framework}
 
 
-def write_runs(folder: Path, studies: dict[str, Study], finals: dict[tuple[str, str], float]) -> None:
-    """A study's files. Under the published protocol all seeds are equal; a run at 0.1 has diverged."""
-    study, runs = studies[folder.name], []
+def write_runs(folder: Path, study: Study, finals: dict[tuple[str, str], float]) -> None:
+    """A study's files. Seeds change accuracies by -0.002 to 0.002, in another order in each of up to ten variants."""
     split = "test" if study.variants[0].training.protocol == "published" else "validation"
-    places = {variant.name: place for place, variant in enumerate(study.variants)}
-    for task in own_tasks(studies, folder.name):
-        accuracy = finals.get((folder.name, task.variant), 0.8 + 0.03 * places[task.variant])
-        seeded = accuracy if split == "test" else accuracy + 0.001 * task.seed
-        runs.append(a_run(task.variant, task.seed, split, seeded, diverged=seeded == 0.1))
+    changes = 0.001 * (np.arange(len(study.seeds)) - len(study.seeds) // 2)
+    runs = {}
+    for place, variant in enumerate(study.trainings):
+        accuracy = finals.get((folder.name, variant), 0.6 + 0.01 * place)
+        for seed, change in zip(study.seeds, (-1) ** place * np.roll(changes, place), strict=True):
+            runs[variant, seed] = a_run(split, accuracy, 0 if accuracy == DIVERGED else change, accuracy == DIVERGED)
     write_study(folder, runs)
 
 
@@ -111,15 +105,16 @@ def write_data(folder: Path, name: str, edition: str, rng: np.random.Generator) 
     write_json(folder / f"reports/data/{name}.json", facts)
 
 
-def write_model(folder: Path, rng: np.random.Generator) -> None:
+def write_model(folder: Path, rng: np.random.Generator, **more: str) -> None:
     """The results of a final model that guesses."""
     one_hot = np.eye(10, dtype=np.uint8)[np.arange(IMAGES) % 10]
-    write_final_model(folder, a_run("", 42, "validation", 0.9), one_hot, rng.dirichlet(np.ones(10), IMAGES), CLASSES)
+    probabilities = rng.dirichlet(np.ones(10), IMAGES)
+    write_final_model(folder, a_run("validation", 0.9), one_hot, probabilities, CLASSES, **more)
 
 
 def write_torch_model(folder: Path, name: str, dataset: str, key: str, weights: np.ndarray) -> None:
     """The results of a PyTorch model, and its first layer."""
-    write_model(folder / "reports/train_torch" / name, np.random.default_rng(len(name + dataset)))
+    write_model(folder / "reports/train_torch" / name, np.random.default_rng(len(name + dataset)), precision="bfloat16")
     save_file({key: weights.astype(np.float32)}, folder / f"data/models/{name}.safetensors")
 
 

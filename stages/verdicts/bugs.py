@@ -1,7 +1,7 @@
 """The bugs of the published code that data/published/bugs.yaml lists, each with the effect of fixing it alone.
 
-A pair is two configurations that differ only in the bug. Intervals are at 95 % and uncorrected: each is about its own
-effect. Where no pair is possible, evidence.py has other evidence.
+A pair is two configurations that differ only in the bug, paired by seed. Intervals are at 95 % and uncorrected: each is
+about its own effect. Where no pair is possible, evidence.py or a text has other evidence.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from pydantic import Field, model_validator
 
 from stages.params import Strict
 from stages.verdicts.evidence import EVIDENCE
-from stages.verdicts.quantities import QUANTITIES, measure
+from stages.verdicts.quantities import QUANTITIES, READING, measure
 from stages.verdicts.reading import Results, StudyResult
-from stages.verdicts.statistics import of_seeds
+from stages.verdicts.statistics import of_pairs
 from stages.verdicts.text import NOTHING
 
 COLUMNS = ("bug", "setting", "quantity", "published", "fixed", "effect", "low", "high", "seeds", "evidence")
@@ -31,21 +31,21 @@ class Effect(Strict):
 
 
 class Bug(Strict):
-    """A bug with its pairs or, where there are none, the name of a function in evidence.py."""
+    """A bug with its pairs or, where there are none, the name of a function in evidence.py or a text (`found`)."""
 
     id: str
     name: str
     what: str
     affects: Annotated[list[str], Field(min_length=1)]
-    pair: str
     effects: list[Effect] = Field(default_factory=list)
     evidence: Literal[*EVIDENCE] | None = None
+    found: str = ""
 
     @model_validator(mode="after")
     def check_evidence(self) -> "Bug":
         """Refuse a bug without evidence."""
-        if not self.effects and self.evidence is None:
-            raise ValueError("give effects or evidence")
+        if not (self.effects or self.evidence or self.found):
+            raise ValueError("give effects, evidence or found")
         return self
 
 
@@ -54,35 +54,38 @@ def bug_table(bugs: Sequence[Bug], results: Results) -> pd.DataFrame:
     rows = []
     for bug in bugs:
         own = list(EVIDENCE[bug.evidence](results)) if bug.evidence else []
+        if bug.found:
+            own.append({"setting": NOTHING, "quantity": NOTHING, "evidence": bug.found})
         # Pairs of PyTorch runs are compared on any data set: both were trained here.
         studies = (results.numpy if bug.affects[0].startswith("numpy") else results.torch).results
         for effect in bug.effects:
             pair = [find(studies, name) for name in (effect.published, effect.fixed)]
             if None not in pair:
                 own.append(effect_row(effect, *pair))
-        missing = {"setting": NOTHING, "quantity": NOTHING, "evidence": "its runs are not in params.yaml"}
+        missing = {"setting": NOTHING, "quantity": NOTHING, "evidence": "its runs have no results"}
         rows += [{"bug": bug.id, **row} for row in own or [missing]]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def find(studies: dict[str, StudyResult], name: str) -> tuple[StudyResult, str] | None:
-    """The study and variant that `study/variant` names, where params.yaml has them."""
+    """The study and variant that `study/variant` names, where there are results."""
     study, _, variant = name.partition("/")
     result = studies.get(study)
     return (result, variant) if result is not None and variant in result.variants else None
 
 
 def effect_row(effect: Effect, published: tuple[StudyResult, str], fixed: tuple[StudyResult, str]) -> dict:
-    """The effect of the fix: a paired difference where seeds are paired, Welch's elsewhere."""
-    before, after = (measure(result.history_of(variant), effect.quantity) for result, variant in (published, fixed))
-    paired = published[0].pairs_seeds and fixed[0].pairs_seeds
-    if paired and set(before) & set(after):
-        before, after = ({seed: values[seed] for seed in before if seed in after} for values in (before, after))
+    """The effect of the fix, over the seeds that both have."""
+    before, after = (
+        {seed: measure(curve, READING, effect.quantity) for seed, curve in result.curves[variant].items()}
+        for result, variant in (published, fixed)
+    )
+    common = [seed for seed in before if np.isfinite(before[seed]) and np.isfinite(after.get(seed, np.nan))]
     return {
         "setting": effect.setting,
         "quantity": effect.quantity,
-        "published": np.mean(list(before.values())),
-        "fixed": np.mean(list(after.values())),
-        **of_seeds(after, before, paired=paired).columns,
-        "evidence": "",
+        "published": np.mean([before[seed] for seed in common]) if common else np.nan,
+        "fixed": np.mean([after[seed] for seed in common]) if common else np.nan,
+        **of_pairs(after, before).columns,
+        "evidence": "" if common else "collapsed runs have none",
     }

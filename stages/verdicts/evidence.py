@@ -9,36 +9,29 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from stages.params import NumpyTraining
 from stages.verdicts.reading import AS_RUN, BASELINE, Results
-from stages.verdicts.statistics import LEVEL, of_paired_difference
+from stages.verdicts.statistics import ALPHA, of_mean
 from stages.verdicts.text import listed, number
 
-# The studies of the corrected network whose best variant the published report selected on the test images.
+# The studies whose best variant the published report selected on the test images.
 CHOSEN = ("learning_rate", "batch_size", "architecture")
 # The studies of which the report interprets single runs, each by comparing the others with the first.
 SINGLE_RUNS = ("dropout", "weight_decay", "batch_size", "hidden_layers", "hidden_nodes")
 UNDERFLOW_TEST = "tests/test_numpy_net.py"
 
 
-def as_published(training: NumpyTraining) -> NumpyTraining:
-    """The same training with the published objective and protocol, gradients unclipped."""
-    return training.model_copy(
-        update={"clip_norm": None, "clip_value": None, "objective": "published", "protocol": "published"}
-    )
-
-
 def underflow(results: Results) -> list[dict]:
     """F4: 0/0 gives a NaN loss; how many of the runs as published end with one, by batch size."""
-    runs = [
-        result.own_runs[result.own_runs["variant"] == name].assign(single=training.batch_size == 1)
-        for result in results.numpy.results.values()
+    published = [results.numpy.results.get(f"published_{name}") for name in CHOSEN]
+    runs = {  # by training, as the studies share one
+        training.model_dump_json(): result.runs_of(name).assign(single=training.batch_size == 1)
+        for result in published
+        if result is not None
         for name, training in result.trainings.items()
-        if training == as_published(training) and training.reduction == "sum"
-    ]
+    }
     if not runs:
         return []
-    table = pd.concat(runs)
+    table = pd.concat(runs.values())
     single, several = table[table["single"]], table[~table["single"]]
     stuck = single[single["status"] == "diverged"]["final_loss"].dropna()
     text = (
@@ -60,7 +53,7 @@ def selection(results: Results) -> list[dict]:
         if result is None or result.split != "validation":
             continue
         by_test, by_validation = (chosen(result.runs, figure) for figure in ("test_accuracy", "final_accuracy"))
-        found = of_paired_difference(by_validation, by_test)
+        found = of_mean(by_validation - by_test)
         rows.append(
             {
                 "setting": f"choice of {name.replace('_', ' ')}, seed by seed",
@@ -99,7 +92,7 @@ def spread(results: Results) -> list[dict]:
     torch = results.torch
     studies = [name for name in (BASELINE, *SINGLE_RUNS) if torch.comparable and name in torch.results]
     variances = [
-        torch.results[name].own_runs.groupby("variant")["final_accuracy"].agg(["var", "count"]) for name in studies
+        torch.results[name].runs.groupby("variant")["final_accuracy"].agg(["var", "count"]) for name in studies
     ]
     table = pd.concat(variances) if variances else pd.DataFrame({"var": [], "count": []})
     freedom = int((table["count"] - 1).sum())
@@ -108,7 +101,7 @@ def spread(results: Results) -> list[dict]:
     finals = [torch.published.runs_of(name)["final_accuracy"].to_numpy() for name in studies if name != BASELINE]
     differences = np.concatenate([np.abs(values[1:] - values[0]) for values in finals])
     deviation = np.sqrt(np.nansum(table["var"] * (table["count"] - 1)) / freedom)
-    usual = stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(2) * deviation
+    usual = stats.t.ppf(1 - ALPHA / 2, freedom) * np.sqrt(2) * deviation
     text = (
         f"the standard deviation over seeds is {number(deviation)}, so two runs of one configuration differ by up to "
         f"{number(usual)} in 95 % of cases; {(differences <= usual).sum()} of the {len(differences)} published "
@@ -125,7 +118,7 @@ def batch_mean(results: Results) -> list[dict]:
     images = results.params.data[results.torch.dataset].validation_images
     accuracy = results.torch.published.runs["final_accuracy"].mean()
     rows = []
-    for training_batch in (128, 256):
+    for training_batch in (64, 128, 256):
         batch = 2 * training_batch
         batches, last = -(-images // batch), images % batch or batch
         excess = 1 / batches - last / images  # how much too large the weight of the last batch is

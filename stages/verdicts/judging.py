@@ -1,28 +1,33 @@
-"""The verdicts on the published conclusions: rules applied to runs.
+"""The verdicts on the published conclusions: rules applied to runs, look by look.
 
-Each comparison is a t-test over seeds: paired where runs with equal seeds use the same random numbers (the published
-protocol), Welch's elsewhere. The p-values of all claims about one study of the report are corrected together
-(Holm), so that the probability of any wrong outcome in a study is at most 1 in 20. A claim whose runs are missing is
-not tested.
+A look is a number of seeds. Every comparison is paired by seed, and tested at the look's own level (statistics.LEVELS).
+The first look that decides a claim for some runs is the last word on these runs. A claim about a final model has one
+look, at statistics.ALPHA.
+
+    supported      every comparison holds, each at the look's level (intersection-union: no correction)
+    contradicted   one goes the other way, corrected over the comparisons of the family (Holm)
+    no difference  every comparison is equivalent to zero within its margin, where the claim is a difference; or one is,
+                   corrected (Holm), and all others hold or are
+
+A family is the claims about one published study. It has the same size at every look: comparisons without enough seeds
+count as p-values of 1, or the correction would shrink as the claims that happen to be decided drop out.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pandas as pd
 
 from stages.params import Variant
-from stages.verdicts.quantities import measure
-from stages.verdicts.reading import AS_RUN, ModelResult, Published, StudyResult, Training
-from stages.verdicts.rules import SINGLE, Claim, Comparison, Runs, Side
-from stages.verdicts.statistics import LEVEL, Estimate, holm, of_mean, of_seeds, of_share
+from stages.verdicts.quantities import READING, Reading, measure
+from stages.verdicts.reading import AS_RUN, ModelResult, StudyResult
+from stages.verdicts.rules import Claim, Comparison, Runs
+from stages.verdicts.statistics import ALPHA, LEVELS, Estimate, holm, of_mean, of_pairs, p_share
 
-HOLDS, FAILS, OPEN = "holds", "fails", "open"
-SUPPORTED, CONTRADICTED, UNDECIDED, ARTEFACT = "supported", "contradicted", "undecided", "artefact"
-NOT_TESTED = "not tested"  # params.yaml lacks what the rule needs
-VERDICTS = (SUPPORTED, CONTRADICTED, UNDECIDED, ARTEFACT)
+SUPPORTED, CONTRADICTED, NO_DIFFERENCE = "supported", "contradicted", "no difference"
+ARTEFACT, NOT_TESTED, UNDECIDED, NOT_TESTABLE = "artefact", "not tested", "undecided", "not testable"
+VERDICTS = (SUPPORTED, CONTRADICTED, NO_DIFFERENCE, ARTEFACT, NOT_TESTED, UNDECIDED, NOT_TESTABLE)
 
 
 class NotRunError(Exception):
@@ -31,173 +36,260 @@ class NotRunError(Exception):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a rule is applied to: a framework's studies and published numbers, and the final models."""
+    """What a rule is applied to: a framework's studies, and the final models."""
 
     results: Mapping[str, StudyResult]
-    published: Published | None = None
-    models: Mapping[str, ModelResult] | None = None
+    models: Mapping[str, ModelResult] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What the robustness rows vary: how quantities are read, the margins, the families, the share of the seeds."""
+
+    reading: Reading = READING
+    margins: float = 1.0  # factor
+    family: Callable[[Claim], str] = lambda claim: claim.study
+    every: int = 1  # of so many seeds, one is used
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A comparison on some runs: its estimate (left minus right, or left), the corrected p-value and the outcome."""
+    """A comparison on some runs at a look, with the p-values that it holds, goes the other way, and is no difference.
 
-    runs: Runs
+    `against_corrected`, `none_corrected`: over the family.
+    """
+
     comparison: Comparison
     estimate: Estimate
-    p_corrected: float
-    outcome: str
+    p_for: float
+    p_against: float
+    p_none: float
+    against_corrected: float = math.nan
+    none_corrected: float = math.nan
+
+    def outcome(self, level: float) -> str:
+        """What the comparison alone says."""
+        return combine([self], level)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What some runs say of a claim, at the look that decided it or at the last one; `look`: seeds, 0 for none."""
+
+    runs: Runs
+    verdict: str
+    look: int = 0
+    findings: Sequence[Finding] = ()
+
+    @property
+    def level(self) -> float:
+        """The error that the look allows."""
+        return LEVELS.get(self.look, ALPHA)
+
+    @property
+    def decisive(self) -> Finding | None:
+        """The comparison on which the outcome hangs: the least certain one, or the one that goes the other way."""
+        tested = [each for each in self.findings if np.isfinite(each.p_for)]
+        if not tested:
+            return None
+        if self.verdict == CONTRADICTED:
+            return min(tested, key=lambda each: each.p_against)
+        if self.verdict == NO_DIFFERENCE:
+            return max((each for each in tested if each.p_none <= self.level), key=lambda each: each.p_none)
+        return max(tested, key=lambda each: each.p_for)
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim with its findings and the outcome of these, both by the runs' name, and the verdict.
+    """A claim with its outcomes, one for each of the rule's runs, and the verdict.
 
-    `bug`: of an artefact, the name of the runs that contradict it. `missing`: why the claim was not tested.
+    `decided_by`: the outcome that the verdict follows. `missing`: why nothing was tested.
     """
 
     claim: Claim
-    findings: dict[str, list[Finding]]
-    outcomes: dict[str, str]
     verdict: str
-    bug: str = ""
+    outcomes: Sequence[Outcome] = ()
+    decided_by: Outcome | None = None
     missing: str = ""
 
+    @property
+    def look(self) -> int:
+        """The seeds of the last look that the verdict needed."""
+        needed = [self.outcomes[0], self.decided_by] if self.verdict == ARTEFACT else [self.decided_by]
+        return max((outcome.look for outcome in needed if outcome), default=0)
 
-Test = tuple[Runs, Comparison, Estimate]
+    @property
+    def open(self) -> bool:
+        """Whether more seeds could change it: it is undecided, or may yet be an artefact."""
+        if self.verdict in (UNDECIDED, ARTEFACT) or not self.outcomes or self.outcomes[0].runs.fixes:
+            return self.verdict == UNDECIDED
+        as_run, fixed = self.outcomes[0].verdict, {outcome.verdict for outcome in self.outcomes[1:]}
+        if as_run == SUPPORTED:
+            return UNDECIDED in fixed
+        return as_run == UNDECIDED and bool(fixed & {CONTRADICTED, NO_DIFFERENCE, UNDECIDED})
 
-
-def apply_rules(claims: Sequence[Claim], evidence: Callable[[Claim], Evidence]) -> dict[str, list[Test] | str]:
-    """The tests of each claim, by its id; of one whose runs are missing, what is missing."""
-    tests: dict[str, list[Test] | str] = {}
-    for claim in claims:
-        pairs = [(runs, comparison) for runs in claim.rule.runs for comparison in claim.rule.comparisons]
-        try:
-            tests[claim.id] = [(*pair, estimate(*pair, evidence(claim))) for pair in pairs]
-        except NotRunError as error:
-            tests[claim.id] = str(error)
-    return tests
+    @property
+    def bug(self) -> str:
+        """Of an artefact, the runs with which the claim fails."""
+        return self.decided_by.runs.name if self.verdict == ARTEFACT else ""
 
 
 def judge(
-    claims: Sequence[Claim],
-    tests: Mapping[str, list[Test] | str],
-    family: Callable[[Claim], str] = lambda claim: claim.study,
+    claims: Sequence[Claim], evidence: Callable[[Claim], Evidence], analysis: Analysis | None = None
 ) -> list[Judgement]:
-    """The verdict on each claim. `family`: the tests of claims with equal values are corrected together."""
-    missing = {name: found for name, found in tests.items() if isinstance(found, str)}
-    tested = [claim for claim in claims if claim.id not in missing]
-    rows = [(family(claim), found.p) for claim in tested for *_, found in tests[claim.id]]
-    table = pd.DataFrame(rows, columns=["family", "p"])
-    corrected = iter(table.groupby("family")["p"].transform(holm) if rows else ())
-    return [
-        Judgement(claim, {}, {}, NOT_TESTED, missing=missing[claim.id])
-        if claim.id in missing
-        else judgement(claim, [finding(*test, next(corrected)) for test in tests[claim.id]])
-        for claim in claims
-    ]
+    """The verdict on each claim. `evidence` raises a NotRunError for a claim that the results are not about."""
+    analysis = analysis or Analysis()
+    missing: dict[str, str] = {}
+    decided: dict[tuple[str, str], Outcome] = {}  # by claim and runs
+    tested: list[tuple[Claim, Runs, Evidence]] = []
+    for claim in claims:
+        if claim.rule is None:
+            continue
+        try:
+            found = evidence(claim)
+            for runs in claim.rule.runs:
+                if runs.not_tested:
+                    decided[claim.id, runs.name] = Outcome(runs, NOT_TESTED)
+                    continue
+                check_names(claim.rule.comparisons, runs, found)
+                tested.append((claim, runs, found))
+        except NotRunError as error:
+            missing[claim.id] = str(error)
+    for look in LEVELS:
+        take_look(look, [each for each in tested if each[0].id not in missing], decided, analysis)
+    return [judgement(claim, decided, missing.get(claim.id, "")) for claim in claims]
 
 
-def judgement(claim: Claim, findings: Sequence[Finding]) -> Judgement:
-    """An artefact is supported by the code as it ran, and contradicted with a bug fixed; else the last runs decide."""
-    first, *others = claim.rule.runs
-    by_runs = {runs.name: [each for each in findings if each.runs is runs] for runs in claim.rule.runs}
-    outcomes = {name: combine(own, existence=claim.rule.existence) for name, own in by_runs.items()}
-    if not first.fixes and outcomes[first.name] == SUPPORTED:
-        for runs in others:
-            if outcomes[runs.name] == CONTRADICTED:
-                return Judgement(claim, by_runs, outcomes, ARTEFACT, runs.name)
-    return Judgement(claim, by_runs, outcomes, outcomes[claim.rule.runs[-1].name])
+def take_look(
+    look: int,
+    tested: Sequence[tuple[Claim, Runs, Evidence]],
+    decided: dict[tuple[str, str], Outcome],
+    analysis: Analysis,
+) -> None:
+    """Test all that have enough seeds; add to `decided`, or replace, what is not decided yet."""
+    found = {}
+    for claim, runs, evidence in tested:
+        findings = [finding(each, runs, evidence, look, analysis) for each in claim.rule.comparisons]
+        if None not in findings:
+            found[claim.id, runs.name] = claim, runs, findings
+    for family in {analysis.family(claim) for claim, *_ in found.values()}:
+        own = {key: each for key, each in found.items() if analysis.family(each[0]) == family}
+        measured = [each for *_, findings in own.values() for each in findings]
+        waiting = [
+            comparison
+            for claim, runs, _ in tested
+            if analysis.family(claim) == family and (claim.id, runs.name) not in own
+            for comparison in claim.rule.comparisons
+        ]
+        against = iter(holm([*(each.p_against for each in measured), *(1.0 for _ in waiting)]).tolist())
+        none = iter(holm([*(each.p_none for each in measured), *(1.0 for each in waiting if each.differs)]).tolist())
+        for key, (_, runs, findings) in own.items():
+            findings = [replace(each, against_corrected=next(against), none_corrected=next(none)) for each in findings]
+            if key not in decided or decided[key].verdict == UNDECIDED:
+                seeds = look if any(each.comparison.names for each in findings) else 0
+                decided[key] = Outcome(runs, combine(findings, LEVELS.get(seeds, ALPHA)), seeds, findings)
 
 
-def combine(findings: Sequence[Finding], *, existence: bool) -> str:
-    """All comparisons must hold; one that fails contradicts, unless the claim is that something is possible."""
-    outcomes = {each.outcome for each in findings}
-    if outcomes == {HOLDS}:
+def combine(findings: Sequence[Finding], level: float) -> str:
+    """What the comparisons of a claim say together."""
+    if all(each.p_for <= level for each in findings):
         return SUPPORTED
-    return CONTRADICTED if FAILS in outcomes and not existence else UNDECIDED
+    if any(each.against_corrected <= level for each in findings):
+        return CONTRADICTED
+    if all(each.p_none <= level for each in findings):
+        return NO_DIFFERENCE
+    # A sentence fails with one of its comparisons; more seeds would not change that.
+    settled = all(min(each.p_for, each.p_none) <= level for each in findings)
+    return NO_DIFFERENCE if settled and any(each.none_corrected <= level for each in findings) else UNDECIDED
 
 
-def finding(runs: Runs, comparison: Comparison, found: Estimate, p: float) -> Finding:
-    """Whether a comparison holds, fails, or is open because the difference is not significant."""
-    distance = found.value - (comparison.bound or 0.0)
-    holds = {
-        "above": distance > comparison.margin,
-        "below": distance < -comparison.margin,
-        "near": abs(distance) < comparison.margin,
-    }
-    outcome = OPEN if not p < 1 - LEVEL else HOLDS if holds[comparison.sense] else FAILS
-    return Finding(runs, comparison, found, p, outcome)
+def judgement(claim: Claim, decided: Mapping[tuple[str, str], Outcome], missing: str) -> Judgement:
+    """An artefact is supported by the code as it ran, and not once a bug is fixed; else the last runs decide."""
+    if claim.rule is None:
+        return Judgement(claim, NOT_TESTABLE, missing=claim.not_testable)
+    outcomes = [decided.get((claim.id, runs.name), Outcome(runs, UNDECIDED)) for runs in claim.rule.runs]
+    if missing:
+        return Judgement(claim, UNDECIDED, missing=missing)
+    first, last = outcomes[0], outcomes[-1]
+    if first.verdict == SUPPORTED and not first.runs.fixes:
+        for outcome in outcomes[1:]:
+            if outcome.verdict in (CONTRADICTED, NO_DIFFERENCE):
+                return Judgement(claim, ARTEFACT, outcomes, outcome)
+    return Judgement(claim, last.verdict, outcomes, last)
 
 
-def estimate(runs: Runs, comparison: Comparison, evidence: Evidence) -> Estimate:
-    """The difference that a comparison asks for, tested against the margin (near: against the nearer of the two)."""
-    bound = comparison.bound or 0.0
-    if comparison.model is not None:
-        model = (evidence.models or {}).get(comparison.model)
-        if model is None:
+def finding(comparison: Comparison, runs: Runs, evidence: Evidence, look: int, analysis: Analysis) -> Finding | None:
+    """A comparison at a look; None if there are not enough seeds for it."""
+    target, sense = comparison.target, comparison.sense
+    if comparison.model:
+        counts = evidence.models[comparison.model].confusion.to_numpy()
+        hits, images = int(np.trace(counts)), int(counts.sum())
+        share = Estimate(hits / images, math.sqrt(hits / images * (1 - hits / images)), images)
+        # One network that falls short refutes nothing.
+        return Finding(comparison, share, 2 * p_share(hits, images, target, sense), math.nan, math.nan)
+    values = {name: numbers(name, comparison, runs, evidence, look, analysis) for name in comparison.names}
+    if None in values.values():
+        return None
+    if comparison.some:
+        # One configuration with every seed beyond the bound is enough; without any, the search has failed.
+        best = {name: (min if sense == "above" else max)(own.values()) for name, own in values.items()}
+        name = (max if sense == "above" else min)(best, key=best.get)
+        holds = best[name] > target if sense == "above" else best[name] < target
+        return Finding(comparison, of_mean(list(values[name].values())), float(not holds), float(holds), math.nan)
+    if comparison.slope:
+        sizes = [np.log2(find(name, runs, evidence)[1].training.batch_size) for name in comparison.slope]
+        common = [seed for seed in values[comparison.slope[0]] if all(seed in own for own in values.values())]
+        lines = [[values[name][seed] for name in comparison.slope] for seed in common]
+        estimate = of_mean([np.polyfit(sizes, line, 1)[0] if np.isfinite(line).all() else np.nan for line in lines])
+    elif comparison.right:
+        estimate = of_pairs(values[comparison.left], values[comparison.right])
+    else:
+        estimate = of_mean(list(values[comparison.left].values()))
+    # Seeds without a number (a collapsed run has no volatility) are left out, but not most of them.
+    if estimate.seeds < max(look / analysis.every / 2, 2):
+        return Finding(comparison, estimate, math.nan, math.nan, math.nan)
+    margin = comparison.margin * analysis.margins
+    above, below = estimate.p_above(target), estimate.p_below(target)
+    if sense == "within":
+        low, high = target - margin, target + margin
+        outside = min(2 * min(estimate.p_above(high), estimate.p_below(low)), 1.0)
+        return Finding(comparison, estimate, estimate.p_within(low, high), outside, math.nan)
+    above, below = min(2 * above, 1.0), min(2 * below, 1.0)
+    p_for, p_against = (above, below) if sense == "above" else (below, above)
+    p_none = estimate.p_within(-margin, margin) if comparison.differs else math.nan
+    return Finding(comparison, estimate, p_for, p_against, p_none)
+
+
+def numbers(
+    name: str, comparison: Comparison, runs: Runs, evidence: Evidence, look: int, analysis: Analysis
+) -> dict[int, float] | None:
+    """A variant's quantity for each of the look's seeds; None if there are fewer seeds."""
+    result, variant = find(name, runs, evidence)
+    if len(result.seeds) < look:
+        return None
+    curves, seeds = result.curves[variant.name], result.seeds[: look : analysis.every]
+    return {seed: measure(curves[seed], analysis.reading, comparison.quantity, comparison.at) for seed in seeds}
+
+
+def check_names(comparisons: Sequence[Comparison], runs: Runs, evidence: Evidence) -> None:
+    """Raise a NotRunError for what params.yaml lacks."""
+    for comparison in comparisons:
+        if comparison.model and comparison.model not in evidence.models:
             raise NotRunError(f"there is no final model {comparison.model}")
-        counts = model.confusion.to_numpy()
-        return of_share(int(np.trace(counts)), int(counts.sum()), bound)
-    left, *others = (one_a_seed(side, runs, comparison, evidence) for side in comparison.sides)
-    paired = all(find(name, runs, evidence)[0].pairs_seeds for side in comparison.sides for name in side.variants)
-
-    def against(null: float) -> Estimate:
-        if not others:
-            return of_mean(list(left.values()), null)
-        return of_seeds(left, *others, null, paired=paired)
-
-    if comparison.sense == "near":
-        # Two one-sided tests (Schuirmann 1987): near means different from both margins, of which the nearer decides.
-        both = [against(bound + sign * comparison.margin) for sign in (-1, 1)]
-        return min(both, key=lambda each: -np.nan_to_num(each.p))
-    return against(bound + comparison.margin * (1 if comparison.sense == "above" else -1))
-
-
-def one_a_seed(side: Side, runs: Runs, comparison: Comparison, evidence: Evidence) -> dict[int, float]:
-    """One number per seed: a variant's quantity, or several variants' combined."""
-    found = [find(name, runs, evidence) for name in side.variants]
-    measured = [
-        measure(epochs_of(result, variant, runs, evidence), comparison.quantity, comparison.at)
-        for result, variant in found
-    ]
-    if side.way == SINGLE:
-        return measured[0]
-    sizes = [size_of(variant.training, side.way) for _, variant in found]
-    ways: dict[str, Callable] = {"highest": np.max, "lowest": np.min, "mean": np.mean, "range": np.ptp}
-    way = ways.get(side.way, lambda values: np.polyfit(np.log2(sizes), values, 1)[0])
-    common = sorted(set.intersection(*map(set, measured)))
-    return {seed: float(way(np.array([by_seed[seed] for by_seed in measured]))) for seed in common}
-
-
-def size_of(training: Training, way: str) -> float:
-    """The x value of a slope: the batch size, or the number of weights between the layers; 1 for no slope."""
-    if way == "per_doubling_of_batch_size":
-        return float(training.batch_size)
-    if way == "per_doubling_of_weights":
-        nodes = [layer.input_nodes for layer in training.architecture]
-        return float(sum(inputs * outputs for inputs, outputs in pairwise(nodes)))
-    return 1.0
+        for name in comparison.names:
+            find(name, runs, evidence)
 
 
 def find(name: str, runs: Runs, evidence: Evidence) -> tuple[StudyResult, Variant]:
-    """The study and the variant in params.yaml that a rule calls `name`."""
+    """The study and the variant that a rule calls `name`."""
     study, _, label = name.rpartition("/")
     study = study or runs.study
     result = evidence.results.get(study)
     if result is None:
-        raise NotRunError(f"the study {study} is not in params.yaml")
+        raise NotRunError(f"the study {study} has no results")
     known = {variant.name: variant for variant in result.study.variants}
-    choices = [f"{label}{AS_RUN}", label] if runs.as_run else [runs.variants.get(label, label)]
-    for choice in choices:
+    label = runs.variants.get(label, label)
+    for choice in [f"{label}{AS_RUN}", label] if runs.as_run else [label]:
         if choice in known:
             return result, known[choice]
-    raise NotRunError(f"the study {study} has no variant {choices[-1]} in params.yaml")
-
-
-def epochs_of(result: StudyResult, variant: Variant, runs: Runs, evidence: Evidence) -> pd.DataFrame:
-    """A variant's epochs, of all seeds; or the published epochs, each in the role of a seed, as there is one run."""
-    if not runs.published:
-        return result.history_of(variant.name)
-    history = evidence.published.curves(result.name.removeprefix("published_")).history_of(variant.name)
-    return history.assign(seconds=history["seconds"].diff().fillna(history["seconds"]), seed=history["epoch"])
+    raise NotRunError(f"the study {study} has no variant {label}")

@@ -1,73 +1,133 @@
 """The quantities that rules compare: one number per run, computed from its history alone.
 
-A history has one row per epoch, in order: epoch (from 1), train_loss, loss, accuracy, the last two on the images
-that are scored after every epoch. The report prints the docstrings of these functions as definitions.
+The report prints the docstrings of these functions as definitions. NaN means that a run has no such number.
 """
 
-import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-
-SETTLED = 0.01  # a curve has settled once it stays this close to its last accuracy
 
 
-def final_accuracy(history: pd.DataFrame) -> float:
-    """The accuracy after the last epoch."""
-    return float(history["accuracy"].iloc[-1])
+class Curve(NamedTuple):
+    """One run, epoch by epoch: arrays (epochs,). Loss and accuracy are those of the scored split.
+
+    `collapsed`: the run was stopped as diverged.
+    """
+
+    train_accuracy: np.ndarray
+    loss: np.ndarray
+    accuracy: np.ndarray
+    collapsed: bool
 
 
-def final_loss(history: pd.DataFrame) -> float:
-    """The loss after the last epoch, in nats; infinite where it is NaN."""
-    loss = float(history["loss"].iloc[-1])
-    return math.inf if math.isnan(loss) else loss
+class Reading(NamedTuple):
+    """How quantities are read off a curve; the robustness rows vary it."""
+
+    last: int = 5  # epochs whose mean is the final value
+    settled: float = 0.01  # how close to its final accuracy a settled curve stays
 
 
-def volatility(history: pd.DataFrame) -> float:
-    """The standard deviation of the epoch-to-epoch change of accuracy over the second half of the epochs."""
-    changes = history["accuracy"].diff().iloc[(len(history) + 1) // 2 :]
-    return float(changes.std(ddof=1))
+READING = Reading()
 
 
-def plateau_epoch(history: pd.DataFrame) -> float:
-    """The first epoch from which the accuracy stays within 0.01 of its final value."""
-    away = (history["accuracy"] - final_accuracy(history)).abs() > SETTLED
-    return float(history["epoch"][away].max() + 1) if away.any() else float(history["epoch"].iloc[0])
+def final(values: np.ndarray, curve: Curve, reading: Reading) -> float:
+    """The mean of the last epochs; of a collapsed run, which would have stayed where it was, the last epoch."""
+    return float(values[-1] if curve.collapsed else values[-reading.last :].mean())
 
 
-def overfitting(history: pd.DataFrame) -> float:
-    """How far the final loss is above the lowest loss, in nats."""
-    return final_loss(history) - float(history["loss"].min())
+def final_accuracy(curve: Curve, reading: Reading) -> float:
+    """The mean accuracy of the last five epochs; of a collapsed run, the accuracy of its last epoch."""
+    return final(curve.accuracy, curve, reading)
 
 
-def epoch_seconds(history: pd.DataFrame) -> float:
-    """The mean duration of an epoch; only the published NumPy runs recorded it."""
-    return float(history["seconds"].mean())
+def final_loss(curve: Curve, reading: Reading) -> float:
+    """The mean loss of the last five epochs, in nats; of a collapsed run, the loss of its last epoch."""
+    return final(curve.loss, curve, reading)
 
 
-def accuracy_at(history: pd.DataFrame, epoch: float) -> float:
-    """The accuracy after a given epoch; NaN for a run that stopped earlier."""
-    found = history["accuracy"][history["epoch"] == epoch]
-    return float(found.iloc[0]) if len(found) else np.nan
+def last_accuracy(curve: Curve, reading: Reading) -> float:
+    """The accuracy after the last epoch, for comparisons with a published number."""
+    return float(curve.accuracy[-1])
 
 
-def epochs_to(history: pd.DataFrame, accuracy: float) -> float:
-    """The first epoch with at least a given accuracy; the number of epochs plus one if none has it."""
-    reached = history["epoch"][history["accuracy"] >= accuracy]
-    return float(reached.iloc[0] if len(reached) else history["epoch"].iloc[-1] + 1)
+def volatility(curve: Curve, reading: Reading) -> float:
+    """The noise of the accuracy curve without its trend: sqrt(mean(d²) / 6), d the second differences of all epochs but
+    the first two (Gasser, Sroka & Jennen-Steinmetz 1986, equation 2.3); a collapsed run has none.
+    """
+    second = np.diff(curve.accuracy[2:], 2)  # (epochs - 4,)
+    return np.nan if curve.collapsed or not len(second) else float(np.sqrt((second**2).mean() / 6))
+
+
+def settled_at(curve: Curve, reading: Reading) -> float:
+    """The first epoch from which the mean of any three consecutive epochs stays within 0.01 of the final accuracy; a
+    collapsed run has none.
+    """
+    if curve.collapsed or len(curve.accuracy) < 3:
+        return np.nan
+    away = np.abs(moving_mean(curve.accuracy, 3) - final_accuracy(curve, reading)) > reading.settled
+    return float(np.flatnonzero(away)[-1] + 2) if away.any() else 1.0
+
+
+def overfitting(curve: Curve, reading: Reading) -> float:
+    """How far the loss, as the moving mean of five epochs, has risen from its lowest to its last value, in nats; a
+    collapsed run has none.
+    """
+    if curve.collapsed:
+        return np.nan
+    smooth = moving_mean(curve.loss, min(5, len(curve.loss)))
+    return float(smooth[-1] - smooth.min())
+
+
+def generalisation_gap(curve: Curve, reading: Reading) -> float:
+    """Training accuracy minus accuracy, the mean of the last five epochs."""
+    return final(curve.train_accuracy - curve.accuracy, curve, reading)
+
+
+def drops(curve: Curve, reading: Reading) -> float:
+    """The number of epochs that end with a lower accuracy than the one before; a collapsed run has none."""
+    return np.nan if curve.collapsed else float((np.diff(curve.accuracy) < 0).sum())
+
+
+def accuracy_at(curve: Curve, reading: Reading, epoch: float) -> float:
+    """The mean accuracy of the five epochs up to a given one; a run that stopped earlier has none."""
+    end = int(epoch)
+    return float(curve.accuracy[max(end - reading.last, 0) : end].mean()) if len(curve.accuracy) >= end else np.nan
+
+
+def epochs_to(curve: Curve, reading: Reading, accuracy: float) -> float:
+    """The first epoch with at least a given accuracy; without one, the number of epochs plus one, and for a collapsed
+    run none.
+    """
+    reached = np.flatnonzero(curve.accuracy >= accuracy)
+    missing = np.nan if curve.collapsed else float(len(curve.accuracy) + 1)
+    return float(reached[0] + 1) if len(reached) else missing
+
+
+def moving_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """Means of `width` consecutive values: (epochs - width + 1,)."""
+    return np.convolve(values, np.full(width, 1 / width), "valid")
 
 
 Quantity = Callable[..., float]
 QUANTITIES: dict[str, Quantity] = {
     function.__name__: function
-    for function in (final_accuracy, final_loss, volatility, plateau_epoch, overfitting, epoch_seconds)
+    for function in (
+        *(final_accuracy, final_loss, last_accuracy, volatility, settled_at, overfitting),
+        *(generalisation_gap, drops),
+    )
 }
 # These need a value, which the rule gives as `at`.
 QUANTITIES_AT: dict[str, Quantity] = {function.__name__: function for function in (accuracy_at, epochs_to)}
+# Differences of at most this count as none.
+MARGINS = {
+    **{"final_accuracy": 0.01, "last_accuracy": 0.01, "accuracy_at": 0.01, "generalisation_gap": 0.01},
+    **{"final_loss": 0.02, "overfitting": 0.02, "volatility": 0.002, "settled_at": 1.0, "epochs_to": 1.0, "drops": 0.5},
+}
 
 
-def measure(history: pd.DataFrame, quantity: str, at: float | None = None) -> dict[int, float]:
-    """A quantity of every run of one variant, by seed."""
-    function, settings = (QUANTITIES[quantity], ()) if at is None else (QUANTITIES_AT[quantity], (at,))
-    return {int(seed): function(run, *settings) for seed, run in history.groupby("seed", sort=True)}
+def measure(curve: Curve, reading: Reading, quantity: str, at: float | None = None) -> float:
+    """A quantity of one run."""
+    if at is None:
+        return QUANTITIES[quantity](curve, reading)
+    return QUANTITIES_AT[quantity](curve, reading, at)

@@ -3,8 +3,9 @@
 A missing or damaged file gives a one-line error that names it and says which command creates it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pandas as pd
 from stages.errors import StudyError
 from stages.params import CnnTraining, MlpTraining, NumpyTraining, Params, Study, read_yaml
 from stages.training.files import read_json
-from stages.training.sweep import own_tasks, shared_variants
+from stages.verdicts.quantities import Curve
 
 Training = NumpyTraining | MlpTraining | CnnTraining
 MAKE = "run `dvc repro`"
 AS_RUN = "_as_run"  # ends the name of a variant that does what the published code did, not what the report says
 BASELINE = "baseline"  # the PyTorch study that the others vary
+PENDING = "first_edition.txt"  # in reports/: the stages that are still to be trained again
 GUESS = 0.1  # the accuracy of guessing one of ten classes: a published run that ended there had diverged
 DATA_SETS = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 PUBLISHED_ON = {"NumPy": "fashion_mnist", "PyTorch": "cifar10"}  # the data sets of the published numbers
@@ -28,7 +30,8 @@ PUBLISHED_ON = {"NumPy": "fashion_mnist", "PyTorch": "cifar10"}  # the data sets
 class Curves:
     """Runs as tables.
 
-    `history`: variant, seed, epoch, train_loss, loss, accuracy, the last two on `split`; `runs`: one row per run.
+    `history`: variant, seed, epoch, train_loss, train_accuracy, loss, accuracy, the last two on `split`; `runs`: one
+    row per run.
     """
 
     split: str
@@ -66,11 +69,10 @@ class Curves:
 
 @dataclass(frozen=True)
 class StudyResult(Curves):
-    """A study of params.yaml with its results. `shared`: the variants that another study trained."""
+    """A study of params.yaml with its results."""
 
     name: str
     study: Study
-    shared: tuple[str, ...] = ()
 
     @property
     def variants(self) -> list[str]:
@@ -80,17 +82,22 @@ class StudyResult(Curves):
     @property
     def trainings(self) -> dict[str, Training]:
         """The settings of each variant."""
-        return {variant.name: variant.training for variant in self.study.variants}
+        return self.study.trainings
 
     @property
-    def own_runs(self) -> pd.DataFrame:
-        """The runs that no other study trained."""
-        return self.runs[~self.runs["variant"].isin(self.shared)]
+    def seeds(self) -> list[int]:
+        """The seeds, in the order of the looks."""
+        return self.study.seeds
 
-    @property
-    def pairs_seeds(self) -> bool:
-        """Whether equal seeds mean equal random numbers in all variants: only under the published protocol."""
-        return self.split == "test"
+    @cached_property
+    def curves(self) -> dict[str, dict[int, Curve]]:
+        """Every run, by variant and seed."""
+        collapsed = set(self.diverged[["variant", "seed"]].itertuples(index=False, name=None))
+        found: dict[str, dict[int, Curve]] = {name: {} for name in self.variants}
+        for (variant, seed), run in self.history.groupby(["variant", "seed"], sort=False):
+            arrays = (run[name].to_numpy() for name in ("train_accuracy", "loss", "accuracy"))
+            found[variant][seed] = Curve(*arrays, (variant, seed) in collapsed)
+        return found
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,7 @@ class Framework:
         return self.dataset == PUBLISHED_ON[self.name]
 
     def seeds_of(self, study: str, variant: str) -> pd.DataFrame:
-        """The runs of one variant; an empty table where params.yaml does not list it, or nothing is comparable."""
+        """The runs of one variant; an empty table where there are none, or nothing is comparable."""
         if self.comparable and study in self.results:
             return self.results[study].runs_of(variant)
         figures = ("seed", "final_accuracy", "final_loss", "test_accuracy", "test_loss")
@@ -163,7 +170,7 @@ class ModelResult:
 @dataclass(frozen=True)
 class Results:
     """All results. `data`: the facts of each data set; `published`: the report's final model, trained here; `models`:
-    our final models by name.
+    our final models by name; `pending`: the stages whose results are of the first edition.
     """
 
     params: Params
@@ -172,6 +179,7 @@ class Results:
     torch: Framework
     published: ModelResult
     models: dict[str, ModelResult]
+    pending: list[str]
 
 
 def read_results(params: Params, reports: Path, published: Path) -> Results:
@@ -183,7 +191,9 @@ def read_results(params: Params, reports: Path, published: Path) -> Results:
         models[name] = read_model(reports / "train_torch" / name, model.dataset, model.training)
     facts = ("edition", "image_shape", "images")
     numbers = read_published(published)
-    tune, ablations = read_studies(reports / "tune", params.tune), read_studies(reports / "ablations", params.ablations)
+    waiting = read_pending(reports)
+    tune = read_studies(reports / "tune", params.tune, waiting)
+    ablations = read_studies(reports / "ablations", params.ablations, waiting)
     return Results(
         params=params,
         data={name: read_record(reports / "data" / f"{name}.json", facts) for name in data_sets},
@@ -191,27 +201,36 @@ def read_results(params: Params, reports: Path, published: Path) -> Results:
         torch=Framework("PyTorch", params.torch_dataset, numbers["torch"], ablations),
         published=models.pop("published"),
         models=models,
+        pending=waiting,
     )
 
 
-def read_studies(folder: Path, studies: Mapping[str, Study]) -> dict[str, StudyResult]:
-    """Read the studies of a section of params.yaml; the runs that one shares with another are taken from there."""
-    own = {name: read_study(folder / name, studies) for name in studies}
-    return {name: add_shared(result, own[result.study.shares], studies) for name, result in own.items()}
+def read_pending(reports: Path) -> list[str]:
+    """The stages whose results are still of the first edition, of which no number is used; an empty list for none."""
+    path = reports / PENDING
+    return path.read_text(encoding="utf-8").split() if path.exists() else []
 
 
-def read_study(folder: Path, studies: Mapping[str, Study]) -> StudyResult:
-    """Read history.csv and runs.csv, which must hold the runs that the study trains itself."""
-    name = folder.name
+def read_studies(folder: Path, studies: Mapping[str, Study], pending: Collection[str]) -> dict[str, StudyResult]:
+    """Read the studies of a section of params.yaml, except those whose stages are pending."""
+    return {
+        name: read_study(folder / name, study)
+        for name, study in studies.items()
+        if f"{folder.name}@{name}" not in pending
+    }
+
+
+def read_study(folder: Path, study: Study) -> StudyResult:
+    """Read history.csv and runs.csv, which must hold the runs of the study."""
     columns = ("variant", "seed", "status", "epochs", "split", "test_loss", "test_accuracy")
     runs = read_table(folder / "runs.csv", columns, text=("variant", "status", "split"))
-    wanted = [(task.variant, task.seed) for task in own_tasks(studies, name)]
+    wanted = [(variant.name, seed) for variant in study.variants for seed in study.seeds]
     if sorted(zip(runs["variant"], runs["seed"], strict=True)) != sorted(wanted):
         raise StudyError(
-            f"{folder}/runs.csv doesn't hold the runs of params.yaml's {folder.parent.name}.{name}; {MAKE}"
+            f"{folder}/runs.csv doesn't hold the runs of params.yaml's {folder.parent.name}.{folder.name}; {MAKE}"
         )
     split = runs["split"].iloc[0]
-    history = read_history(folder / "history.csv", split, ("variant", "seed"))
+    history = read_history(folder / "history.csv", split, ("variant", "seed", "train_accuracy"))
     # Final and best figures are taken from the history, so that tables, curves and verdicts have the same numbers.
     figures = history.groupby(["variant", "seed"], sort=False).agg(
         final_loss=("loss", lambda loss: loss.iloc[-1]),
@@ -219,19 +238,7 @@ def read_study(folder: Path, studies: Mapping[str, Study]) -> StudyResult:
         best_accuracy=("accuracy", "max"),
     )
     runs = runs.drop(columns=list(figures), errors="ignore").merge(figures.reset_index(), how="left")
-    return StudyResult(split, history, runs, name, studies[name])
-
-
-def add_shared(result: StudyResult, other: StudyResult, studies: Mapping[str, Study]) -> StudyResult:
-    """A study with the runs that `other` trained for it."""
-    shared = shared_variants(studies, result.name)
-    if not shared:
-        return result
-    taken = other.select(shared)
-    wanted = pd.DataFrame([(variant.name, seed) for variant, seed in result.study.tasks], columns=["variant", "seed"])
-    history = pd.concat([result.history, taken.history.merge(wanted)], ignore_index=True)
-    runs = pd.concat([result.runs, taken.runs.merge(wanted)], ignore_index=True)
-    return StudyResult(result.split, history, runs, result.name, result.study, tuple(shared))
+    return StudyResult(split, history, runs, folder.name, study)
 
 
 def read_published(folder: Path) -> dict[str, Published]:

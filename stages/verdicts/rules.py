@@ -1,8 +1,7 @@
 """The rules that test the published conclusions, as data/published/claims.yaml declares them.
 
-A rule is a list of comparisons, all of which must hold, and a list of runs that it is applied to: those that do what
-the published code did, and those with bugs fixed. A comparison takes one number per seed from the variants that it
-names, on its left and, unless it compares with a `bound`, on its right.
+A rule is a list of comparisons and a list of runs that it is applied to: those that do what the published code did,
+and those with bugs fixed. A comparison takes one number per seed from the variants that it names.
 """
 
 from pathlib import Path
@@ -12,107 +11,122 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from stages.errors import StudyError
 from stages.params import Strict, read_yaml, validate
-from stages.verdicts.quantities import QUANTITIES, QUANTITIES_AT
+from stages.verdicts.quantities import MARGINS, QUANTITIES, QUANTITIES_AT
 from stages.verdicts.reading import read_file
 
-# How several variants become one number per seed; a single variant is that number.
-Way = Literal["highest", "lowest", "mean", "range", "per_doubling_of_batch_size", "per_doubling_of_weights"]
-SINGLE = "single"
-
-
-class Side(Strict):
-    """Variants, by their names in the published study or as `study/variant`, and how they become one number."""
-
-    way: Way | Literal["single"]
-    variants: Annotated[list[str], Field(min_length=1)]
-
-
-def read_side(value: Any) -> Any:
-    """`0.15` is a variant, `{highest: [1, 2]}` the highest of several."""
-    if isinstance(value, dict) and len(value) == 1:
-        ((way, variants),) = value.items()
-        return {"way": way, "variants": [str(variant) for variant in variants]}
-    return {"way": SINGLE, "variants": [str(value)]}
-
-
-ReadSide = Annotated[Side, BeforeValidator(read_side)]
+# `0.15` and `512` are names as well as numbers.
+Name = Annotated[str, BeforeValidator(lambda name: str(name) if isinstance(name, int | float) else name)]
 
 
 class Comparison(Strict):
-    """Left is above, below or near right (or the bound), by more than the margin or, for near, by less.
+    """One statement of a claim: the quantity of `left` is above or below that of `right`, or within a margin of it.
 
-    `model`, a final model, replaces `left`: its test accuracy, with its test images as the sample.
+    Sides are variants, as the rule's study calls them, or `study/variant`. `bound`, a number, replaces `right`.
+    `by`: above or below by more than this. `margin`: the largest difference that counts as none.
+
+    Instead of `left`: `slope`, variants whose quantity is regressed on the logarithm of their batch size to base 2;
+    `some`, variants of which one must be beyond the bound with every seed (an existence claim; the list is the search);
+    or `model`, a final model, whose test images are the sample.
     """
 
     quantity: str
     at: float | None = None
-    left: ReadSide | None = None
+    left: Name | None = None
+    slope: list[Name] | None = None
+    some: list[Name] | None = None
     model: str | None = None
-    sense: Annotated[Literal["above", "below", "near"], Field(alias="is")]
-    right: ReadSide | None = None
+    sense: Annotated[Literal["above", "below", "within"], Field(alias="is")]
+    right: Name | None = None
     bound: float | None = None
-    margin: Annotated[float, Field(ge=0)] = 0.0
+    by: float = 0.0
+    margin: Annotated[float, Field(gt=0)] = Field(default_factory=lambda own: MARGINS.get(own["quantity"], 0.01))
 
     @property
-    def sides(self) -> list[Side]:
-        """Left and right, where there are any."""
-        return [side for side in (self.left, self.right) if side]
+    def names(self) -> list[str]:
+        """All variants that the comparison names."""
+        return [*(self.slope or self.some or []), *(name for name in (self.left, self.right) if name)]
+
+    @property
+    def target(self) -> float:
+        """What the difference, or the quantity, must be above or below."""
+        return (self.bound or 0.0) + (-self.by if self.sense == "below" else self.by)
+
+    @property
+    def margin_counts(self) -> bool:
+        """Whether the margin is of any use."""
+        return self.differs or self.sense == "within"
+
+    @property
+    def differs(self) -> bool:
+        """Whether it claims a difference between variants, which may turn out to be none. One that only rules out a
+        difference the other way (`by` below 0) holds when there is none.
+        """
+        return self.sense != "within" and self.by >= 0 and (self.right is not None or self.slope is not None)
 
     @model_validator(mode="after")
     def check_consistency(self) -> "Comparison":
         """Refuse what cannot be computed."""
-        if (self.left is None) == (self.model is None):
-            raise ValueError("give either left or model")
+        if sum(side is not None for side in (self.left, self.slope, self.some, self.model)) != 1:
+            raise ValueError("give one of left, slope, some and model")
         if (self.right is None) == (self.bound is None):
             raise ValueError("give either right or bound")
-        known = QUANTITIES if self.at is None else QUANTITIES_AT
-        if self.model is not None:
-            if self.quantity != "test_accuracy" or self.bound is None:
-                raise ValueError("a model is compared by its test_accuracy with a bound")
-        elif self.quantity not in known:
+        if self.left is None and self.right is not None:
+            raise ValueError("right needs left")
+        known = ["test_accuracy"] if self.model else QUANTITIES if self.at is None else QUANTITIES_AT
+        if self.quantity not in known:
             raise ValueError(f"unknown quantity {self.quantity}: choose from {', '.join(known)}")
-        if self.sense == "near" and not self.margin:
-            raise ValueError("near needs a margin")
+        if self.sense == "within" and (self.some or self.model):
+            raise ValueError("within needs left")
         return self
 
 
 class Runs(Strict):
     """Runs that a rule is applied to: a study, and the bugs that it fixes (none: as the published code ran).
 
-    `as_run` takes the variants called `..._as_run` where there are any; `variants` maps further names to ours;
-    `published` takes the published histories themselves, whose epochs then play the role of seeds.
+    `as_run` takes the variants called `..._as_run` where there are any; `variants` maps further names to ours.
+    `not_tested`: why these runs are not about the claim.
     """
 
     name: str
-    study: str
+    study: str = ""
     fixes: list[str] = Field(default_factory=list)
     as_run: bool = False
-    published: bool = False
-    variants: dict[str, str] = Field(default_factory=dict)
+    variants: dict[str, Name] = Field(default_factory=dict)
+    not_tested: str = ""
 
 
 class Rule(Strict):
-    """All comparisons must hold. `existence`: the claim is that something is possible; a failure can't refute it."""
+    """Every comparison must hold, for every one of the runs."""
 
     comparisons: Annotated[list[Comparison], Field(min_length=1)]
     runs: Annotated[list[Runs], Field(min_length=1)]
-    existence: bool = False
 
 
 class Claim(Strict):
-    """A conclusion of the published report: framework/study, the bugs that affect it, and its rule."""
+    """A conclusion of the published report: framework/study, the bugs that affect it, and its rule.
+
+    `not_testable` replaces the rule: why no run can test the claim.
+    """
 
     id: str
     study: str
     claim: str
     bugs: list[str] = Field(default_factory=list)
     note: str = ""
-    rule: Rule
+    not_testable: str = ""
+    rule: Rule | None = None
 
     @property
     def framework(self) -> str:
         """The part of the study that it belongs to: numpy, cnn or torch."""
         return self.study.partition("/")[0]
+
+    @model_validator(mode="after")
+    def check_rule(self) -> "Claim":
+        """A claim is tested, or cannot be."""
+        if (self.rule is None) == (not self.not_testable):
+            raise ValueError("give either rule or not_testable")
+        return self
 
 
 def read_entries(path: Path, kind: type[Strict]) -> list[Any]:

@@ -2,15 +2,13 @@
 
 The best variant has the highest mean, over seeds, of the final validation accuracy. A few seeds can't separate similar
 variants, so every variant within one standard deviation of the best is named with it. The deviation is pooled over
-the study's variants without a diverged run: that of one variant alone, from three seeds, is often small by chance.
+the study's variants without a diverged run: that of one variant alone, from a few seeds, is often small by chance.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from stages.params import Params
 from stages.verdicts.reading import StudyResult
 
 
@@ -37,13 +35,3 @@ def best_variant(result: StudyResult) -> Best:
         deviation = float(np.sqrt((accuracies.var().loc[whole] * freedom).sum() / freedom.sum()))
     near = [name for name in result.variants if name != best and means[best] - means[name] <= (deviation or 0.0)]
     return Best(best, float(means[best]), deviation, near)
-
-
-def candidate_of(params: Params, results: Mapping[str, StudyResult]) -> tuple[str, str] | None:
-    """The study and variant with the final model's configuration, except for early stopping; None if there is none."""
-    final = params.train_numpy.model_dump(exclude={"patience"})
-    for name, result in results.items():
-        for variant, training in result.trainings.items():
-            if training.model_dump(exclude={"patience"}) == final:
-                return name, variant
-    return None

@@ -1,22 +1,14 @@
 """How numbers, rules and verdicts are written, in files and in the report."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from stages.verdicts.rules import SINGLE, Comparison, Side
+from stages.verdicts.rules import Comparison
 from stages.verdicts.statistics import Estimate
 
 NOTHING = "–"
-WAYS = {
-    "highest": "the highest of",
-    "lowest": "the lowest of",
-    "mean": "the mean of",
-    "range": "the range over",
-    "per_doubling_of_batch_size": "the change per doubling of the batch size over",
-    "per_doubling_of_weights": "the change per doubling of the number of weights over",
-}
-DIGITS = {"plateau_epoch": 1, "epochs_to": 1, "epoch_seconds": 2}  # of other quantities: 4
+DIGITS = {"settled_at": 1, "epochs_to": 1, "drops": 1}  # of other quantities: 4
 FEW = 4  # of more variants, only the first and the last are named
 
 
@@ -80,21 +72,24 @@ def quantity_name(quantity: str, at: float | None = None) -> str:
     return name if at is None else f"{name} {at:g}"
 
 
-def side_text(side: Side) -> str:
-    """`0.15`, or `the highest of 1, 2 and 3`."""
-    names = [name.replace("_", " ").replace("/", " ") for name in side.variants]
-    text = listed(names) if len(names) <= FEW else f"{names[0]} to {names[-1]}"
-    return text if side.way == SINGLE else f"{WAYS[side.way]} {text}"
+def variants_text(names: Sequence[str]) -> str:
+    """`0.15`, or `8 to 4096` for many."""
+    texts = [name.replace("_", " ").replace("/", " ") for name in names]
+    return listed(texts) if len(texts) <= FEW else f"{texts[0]} to {texts[-1]}"
 
 
 def left_text(comparison: Comparison) -> str:
     """The left side of a comparison."""
-    return side_text(comparison.left) if comparison.left else str(comparison.model).replace("_", " ")
+    if comparison.slope:
+        return f"the change per doubling of the batch size over {variants_text(comparison.slope)}"
+    if comparison.some:
+        return f"one of {variants_text(comparison.some)}, with every seed,"
+    return variants_text([comparison.left or comparison.model])
 
 
 def right_text(comparison: Comparison) -> str:
     """The right side of a comparison, with its sense: `below 0.2`."""
-    right = side_text(comparison.right) if comparison.right else f"{comparison.bound:g}"
+    right = variants_text([comparison.right]) if comparison.right else f"{comparison.bound:g}"
     return f"{comparison.sense} {right}"
 
 
@@ -102,21 +97,24 @@ def comparison_text(comparison: Comparison) -> str:
     """A comparison as a phrase: `final accuracy: 2 below 1 by more than 0.05`."""
     quantity = quantity_name(comparison.quantity, comparison.at)
     text = f"{quantity}: {left_text(comparison)} {right_text(comparison)}"
-    if comparison.sense == "near":
-        return f"{text}, within {comparison.margin:g}"
-    return f"{text} by more than {comparison.margin:g}" if comparison.margin else text
+    if comparison.sense == "within":
+        return f"{text} ± {comparison.margin:g}"
+    if comparison.by < 0:  # a difference of up to -by is allowed the other way
+        other = {"above": "below", "below": "above"}[comparison.sense]
+        return text.replace(f" {comparison.sense} ", f" not {other} ", 1) + f" by more than {-comparison.by:g}"
+    return f"{text} by more than {comparison.by:g}" if comparison.by else text
 
 
-def estimate_text(comparison: Comparison, estimate: Estimate) -> str:
-    """An estimate with its interval: `+0.0123 [−0.0371, +0.0239]`."""
-    digits, left = DIGITS.get(comparison.quantity, 4), comparison.left
-    sign = comparison.right is not None or (left is not None and left.way.startswith("per_doubling"))
+def estimate_text(comparison: Comparison, estimate: Estimate, level: float) -> str:
+    """An estimate with its interval at a look's level: `+0.0123 [−0.0371, +0.0239]`."""
+    digits = DIGITS.get(comparison.quantity, 4) + (1 if comparison.slope else 0)
+    sign = comparison.right is not None or comparison.slope is not None
     value = (signed if sign else number)(estimate.value, digits)
-    return f"{value} {interval(estimate.low, estimate.high, digits, sign=sign)}"
+    return f"{value} {interval(*estimate.interval(1 - level), digits, sign=sign)}"
 
 
 def counts_text(counts: dict[str, int]) -> str:
     """Verdicts in a sentence: `7 are supported, 3 contradicted and 1 undecided`."""
-    (first, count), *others = counts.items()
+    (first, count), *others = ((verdict, count) for verdict, count in counts.items() if count)
     text = listed([f"{count} are {first}", *(f"{count} {verdict}" for verdict, count in others)])
     return text.replace(" artefact", " artefacts of the code")
