@@ -12,12 +12,11 @@ from stages.reporting import names, sweeps, tables
 from stages.reporting.pictures import Pictures
 from stages.reporting.sweeps import Sweep
 from stages.verdicts import reproduction, text
-from stages.verdicts.findings import Findings, count_verdicts, evidence_text
+from stages.verdicts.findings import Findings, count_verdicts, wanting_text
 from stages.verdicts.judging import UNDECIDED, Judgement
 from stages.verdicts.quantities import QUANTITIES, QUANTITIES_AT
 from stages.verdicts.reading import DATA_SETS, GUESS, Curves, Framework, ModelResult, Results, StudyResult
-from stages.verdicts.selection import candidate_of
-from stages.verdicts.statistics import LEVEL
+from stages.verdicts.statistics import ALPHA, LEVELS
 from stages.verdicts.text import NOTHING, listed, mean_and_sd, number, percent, quantity_name, span
 
 # The conclusion that the report explains step by step, and its studies: as run, and with only F1 fixed.
@@ -29,34 +28,30 @@ EPSILON = 1e-15  # what the published loss adds to a probability before taking i
 def context(results: Results, findings: Findings, pictures: Mapping[str, Pictures]) -> dict[str, Any]:
     """What the report's templates may name."""
     judgements, models = findings.judgements, results.models
-    found = [each for judgement in judgements for own in judgement.findings.values() for each in own]
+    rules = [each.claim.rule for each in judgements if each.claim.rule]
     functions = (sweep_text, study_text, groups_text, history_text, most_confused, calibration_text)
     return {
         **{function.__name__: function for function in (*functions, listed, number, percent, tables.markdown)},
         **{"results": results, "findings": findings, "params": results.params, "pictures": pictures},
         **{"names": names, "tables": tables, "data_sets": DATA_SETS},
-        **{"tolerance": reproduction.TOLERANCE, "margin": reproduction.MARGIN},
-        **{"level": f"{100 * LEVEL:.0f} %", "error": f"{100 * (1 - LEVEL):.0f} %"},
+        **{"level": f"{100 * (1 - ALPHA):.0f} %", "error": f"{100 * ALPHA:.0f} %"},
+        "looks": listed(f"{seeds} ({number(level)})" for seeds, level in LEVELS.items()),
+        "precision": listed(
+            sorted({each.precision for study in results.params.ablations.values() for each in study.trainings.values()})
+        ),
         "counts": reproduction.counts(findings.runs),
         "verdicts": text.counts_text(count_verdicts(judgements)),
         "artefacts": listed(f"{each.claim.id} ({each.bug})" for each in judgements if each.bug),
-        "notes": [note for judgement in judgements for note in notes(judgement, results)],
-        "tests": sum(np.isfinite(each.estimate.p) for each in found),
-        "stricter": [
-            f"{strict.claim.id} ({strict.verdict})"
-            for each, strict in zip(judgements, findings.strict, strict=True)
-            if each.verdict != strict.verdict
-        ],
+        "notes": [f"{each.claim.id}: {note}" for each in judgements for note in notes(each)],
         "definitions": {
             quantity_name(name): " ".join(inspect.getdoc(function).split())
             for name, function in {**QUANTITIES, **QUANTITIES_AT}.items()
-            if any(each.quantity == name for claim in judgements for each in claim.claim.rule.comparisons)
+            if any(each.quantity == name for rule in rules for each in rule.comparisons)
         },
         "effects": [(bug, findings.effects[findings.effects["bug"] == bug.id]) for bug in findings.bugs],
         "story": story_context(results, findings),
         "numpy": framework_context(results.numpy, findings),
         "torch": framework_context(results.torch, findings),
-        "candidate": candidate_of(results.params, results.numpy.results),
         "networks": {name: model for name, model in models.items() if name.startswith("cnn_")},
     }
 
@@ -72,43 +67,32 @@ def framework_context(framework: Framework, findings: Findings) -> dict[str, Any
         "results": framework.results,
         "sweeps": sweeps.published_sweeps(framework),
         "further": sweeps.further_studies(framework),
-        "precision": listed(
-            sorted({each.precision for result in framework.results.values() for each in result.trainings.values()})
-        ),
         "runs": runs,
         **reproduction.counts(runs),
         "published_diverged": int(diverged.sum()),
-        "both_diverged": int((diverged & (runs["first_status"] == "diverged")).sum()),
+        "both_diverged": int((diverged & (runs["diverged"] > 0)).sum()),
         "differs": int(runs["differs"].sum()),
     }
 
 
-def notes(judgement: Judgement, results: Results) -> list[str]:
-    """Notes on a verdict: the claim's own note, diverged runs, and why it was not tested."""
-    claim, found = judgement.claim, []
-    if claim.note:
-        found.append(claim.note)
-    if claim.rule.existence and judgement.verdict == UNDECIDED:
-        found.append(f"{evidence_text(judgement)}. One network that falls short does not refute it.")
-    studies = (results.torch if claim.framework == "torch" else results.numpy).results
-    sides = [name for each in claim.rule.comparisons for side in each.sides for name in side.variants]
-    for runs in claim.rule.runs if judgement.findings else ():
-        result = studies.get(runs.study)
-        known = [name for name in dict.fromkeys(sides) if result is not None and name in result.variants]
-        diverged = [name for name in known if name in set(result.diverged["variant"])]
-        if diverged:
-            counts = [f"{names.spaced(name)} ({tables.diverged_count(result.runs_of(name))})" for name in diverged]
-            found.append(f"{runs.name}, some runs diverged: {listed(counts)}.")
-    if judgement.missing:
-        found.append(f"Not tested: {judgement.missing}.")
-    return [f"{claim.id}: {note}" for note in found]
+def notes(judgement: Judgement) -> list[str]:
+    """Notes on a verdict: the claim's own note, and what an undecided one lacks."""
+    claim, outcome = judgement.claim, judgement.decided_by
+    found = [claim.note] if claim.note else []
+    if judgement.verdict == UNDECIDED:
+        if any(each.model for each in claim.rule.comparisons):
+            found.append("undecided, as one network that falls short refutes nothing.")
+        else:
+            wanting = wanting_text(outcome) if outcome and outcome.findings else "there are too few seeds"
+            found.append(f"undecided, as {judgement.missing or wanting}.")
+    return found
 
 
 def story_context(results: Results, findings: Findings) -> dict[str, Any] | None:
     """Why the published learning rates failed; None where params.yaml lacks the runs that show it."""
     as_run, fixed = (results.numpy.results.get(name) for name in (STORY_STUDY, STORY_FIXED))
     judged = {judgement.claim.id: judgement for judgement in findings.judgements}.get(STORY)
-    if as_run is None or fixed is None or judged is None or not judged.findings:
+    if as_run is None or fixed is None or judged is None or not judged.decided_by:
         return None
     published = results.numpy.published.runs_of("learning_rate")
     failed = published[published["status"] == "diverged"]

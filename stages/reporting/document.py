@@ -18,7 +18,6 @@ from stages.reporting.style import report_style, save
 from stages.reporting.sweeps import PREFIXES, further_studies, published_sweeps
 from stages.verdicts.findings import Findings
 from stages.verdicts.reading import Results
-from stages.verdicts.reproduction import NOT_RUN
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -33,8 +32,8 @@ def drawings(results: Results, findings: Findings, pictures: Mapping[str, Pictur
         for result, groups in further_studies(framework):
             draw = partial(figures_studies.draw_study, result)
             found[prefix + result.name] = partial(figures_studies.draw_groups, groups) if groups else draw
-        runs = findings.runs[findings.runs["framework"] == framework.name]
-        if (runs["reproduced"] != NOT_RUN).any():
+        if framework.comparable:
+            runs = findings.runs[findings.runs["framework"] == framework.name]
             found[f"{framework.name.lower()}_grid"] = partial(figures_studies.draw_grid, runs, framework)
     found[model_figure("published", "history")] = partial(figures_models.draw_history, results.published)
     for name, model in results.models.items():

@@ -16,20 +16,22 @@ ERROR_COLUMNS, WEIGHT_COLUMNS = 5, 8  # pictures in a row
 
 
 def draw_history(model: ModelResult) -> Figure:
-    """Accuracy and both losses by epoch, and the epoch of the lowest loss."""
+    """Accuracy and loss by epoch, on training and on scored images, and the epoch of the lowest loss."""
     figure = new_figure(2.7)
     accuracy, loss = figure.subplots(1, 2)
     history = model.history
-    accuracy.plot(history["epoch"], history["accuracy"], color=style.SCORED)
-    loss.plot(history["epoch"], history["train_loss"], color=style.TRAINING, linestyle="--", label="training")
-    loss.plot(history["epoch"], history["loss"], color=style.SCORED, label=model.split)
+    for axes, quantity in ((accuracy, "accuracy"), (loss, "loss")):
+        if f"train_{quantity}" in history:  # results of the first edition have no training accuracy
+            line = {"color": style.TRAINING, "linestyle": "--", "label": "training"}
+            axes.plot(history["epoch"], history[f"train_{quantity}"], **line)
+        axes.plot(history["epoch"], history[quantity], color=style.SCORED, label=model.split)
     set_scales([accuracy], [loss])
     best = model.metrics.get("best_epoch", 0)
     for axes in (accuracy, loss):
         axes.set_xlabel("epoch")
         if best:
             axes.axvline(best, color=style.NOTE, linewidth=1, linestyle=":", label=f"lowest loss, epoch {best}")
-    accuracy.set_title(f"{model.split} accuracy")
+    accuracy.set_title("accuracy")
     loss.set_title("cross-entropy loss (nats)")
     loss.legend(loc="upper right", frameon=True, framealpha=1, edgecolor="none")
     return figure

@@ -75,7 +75,7 @@ def draw_panels(
     for curves, panels in zip(columns.values(), grid.T, strict=True):
         for axes, quantity in zip(panels, QUANTITIES, strict=True):
             if curves is None:
-                axes.text(0.5, 0.5, "not in params.yaml", transform=axes.transAxes, ha="center", color=style.NOTE)
+                axes.text(0.5, 0.5, "no results", transform=axes.transAxes, ha="center", color=style.NOTE)
                 continue
             for variant in (each for each in styles if each in curves.variants):
                 draw_variant(axes, curves, variant, quantity, styles[variant], among)
@@ -154,7 +154,7 @@ def draw_groups(groups: Mapping[str, Curves]) -> Figure:
     split = next(iter(groups.values())).split
     grid[0, 0].set_ylabel(f"{split} accuracy")
     grid[1, 0].set_ylabel(f"{split} loss (nats)")
-    figure.legend(handles=legend_lines(styles), loc="outside lower center", ncols=len(styles))
+    figure.legend(handles=legend_lines(styles), loc="outside lower center", ncols=min(len(styles), 5))
     return figure
 
 
@@ -168,9 +168,11 @@ def draw_grid(runs: pd.DataFrame, framework: Framework) -> Figure:
     for axes in grid.flat[len(runs) :]:
         axes.axis("off")
     for axes, run in zip(grid.flat, runs.itertuples(), strict=False):
-        result = framework.results.get(f"published_{run.study}") or framework.results.get(run.study)
-        names = (f"{run.variant}{AS_RUN}", run.variant) if result else ()
-        if found := [name for name in names if name in result.variants]:
+        if framework.name == "NumPy":
+            result, names = framework.results.get(f"published_{run.study}"), [run.variant]
+        else:
+            result, names = framework.results.get(run.study), [f"{run.variant}{AS_RUN}", run.variant]
+        if found := [name for name in names if result and name in result.variants]:
             draw_variant(axes, result, found[0], "accuracy", ours)
         draw_variant(axes, published.curves(run.study), run.variant, "accuracy", theirs)
         axes.set_title(f"{run.study.replace('_', ' ')}\n{label(run.variant)}", fontsize=SMALL)

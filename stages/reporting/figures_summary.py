@@ -1,7 +1,7 @@
 """The whole study on one page: reproduced runs, accuracies of the networks, effects of bugs, verdicts."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,22 +16,25 @@ from stages.verdicts.findings import Findings, count_verdicts
 from stages.verdicts.judging import Judgement
 from stages.verdicts.reading import DATA_SETS, Results
 from stages.verdicts.reproduction import NO, NOT_RUN, counts
-from stages.verdicts.statistics import LEVEL
 from stages.verdicts.text import number, signed
 
 FRAMEWORKS = {"NumPy": ("o", style.NAMED[1]), "PyTorch": ("s", style.NAMED[5])}
-LINE = 50  # characters of a claim that fit on a line of half the page
+LINE, CLAIM = 47, 0.3  # characters of a claim that fit on a line of half the page; inches of a claim
 
 
 def draw_summary(results: Results, findings: Findings) -> Figure:
     """Runs and models above, bugs in the middle, claims below in two columns."""
-    figure = new_figure(9.6)
-    top, middle, bottom = figure.subfigures(3, 1, height_ratios=(2.7, 2.0, 4.9), hspace=0.04)
+    columns = [
+        [each for each in findings.judgements if (each.claim.framework == "torch") == torch] for torch in (False, True)
+    ]
+    heights = (2.7, 2.0, CLAIM * max(map(len, columns)))
+    figure = new_figure(sum(heights))
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights, hspace=0.04)
     runs, reached = top.subplots(1, 2, width_ratios=(1, 1.15))
     draw_runs(runs, findings.runs)
     draw_reached(reached, results)
     draw_effects(middle.subplots(), findings)
-    draw_claims(bottom, findings.judgements)
+    draw_claims(bottom, columns, count_verdicts(findings.judgements))
     return figure
 
 
@@ -95,19 +98,17 @@ def draw_effects(axes: Axes, findings: Findings) -> None:
     axes.axvline(0, color=style.INK, linewidth=0.8)
     axes.set_yticks(range(len(effects)), [f"{effect.bug} {names[effect.bug]}" for effect in effects.itertuples()])
     axes.set_ylim(len(effects) - 0.5, -0.5)
-    axes.set_xlabel(
-        f"change of accuracy when this bug alone is fixed, with its {100 * LEVEL:.0f} % interval; grey: it contains 0"
-    )
+    axes.set_xlabel("change of accuracy when this bug alone is fixed, with its 95 % interval; grey: it contains 0")
     axes.grid(visible=False, axis="y")
     axes.set_title("The effects of the bugs")
 
 
-def draw_claims(figure: SubFigure, judgements: Sequence[Judgement]) -> None:
+def draw_claims(figure: SubFigure, columns: Sequence[Sequence[Judgement]], verdicts: Mapping[str, int]) -> None:
     """Every conclusion of the report with its verdict, those on the NumPy network at the left."""
-    columns = [[each for each in judgements if (each.claim.framework == "torch") == torch] for torch in (False, True)]
     rows = max(map(len, columns))
-    text = ", ".join(f"{count} {verdict}" for verdict, count in count_verdicts(judgements).items())
-    figure.suptitle(f"Verdicts on {len(judgements)} conclusions: {text}", fontsize=8.5, fontweight="bold")
+    text = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
+    title = f"Verdicts on {sum(verdicts.values())} conclusions:\n{text}"
+    figure.suptitle(title, fontsize=8.5, fontweight="bold")
     for axes, column in zip(figure.subplots(1, 2), columns, strict=True):
         axes.axis("off")
         axes.set(xlim=(0, 1), ylim=(rows - 0.5, -0.5))
@@ -116,5 +117,5 @@ def draw_claims(figure: SubFigure, judgements: Sequence[Judgement]) -> None:
             badge = {"boxstyle": "round,pad=0.2", "facecolor": background, "edgecolor": "none"}
             centred = {"va": "center", "fontsize": SMALL}
             axes.text(0.1, place, judgement.verdict, color=ink, ha="center", bbox=badge, **centred)
-            axes.text(0.235, place, judgement.claim.id, fontweight="bold", **centred)
-            axes.text(0.33, place, textwrap.fill(judgement.claim.claim, LINE), **centred)
+            axes.text(0.25, place, judgement.claim.id, fontweight="bold", **centred)
+            axes.text(0.345, place, textwrap.fill(judgement.claim.claim, LINE), **centred)

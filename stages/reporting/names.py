@@ -21,7 +21,7 @@ MODELS = {
 # The settings that readers compare studies by, in the order of the report.
 COMPARED = (
     *("architecture", "hidden", "activation", "dropout", "objective", "optimiser"),
-    *("lr", "phases", "batch_size", "epochs"),
+    *("lr", "phases", "batch_size", "epochs", "division"),
 )
 SETTINGS = {"lr": "learning rate", "hidden": "hidden layers"}
 
@@ -81,11 +81,15 @@ def regularisation_name(training: Training) -> str:
 
 
 def change_name(training: NumpyTraining) -> str:
-    """What a training changes in the published one: gradient clipping, or the objective."""
+    """What a training changes in the published one: clipping, the objective, initial weights or regularisation."""
     clips = (("norm", training.clip_norm), ("value", training.clip_value))
     kinds = [f"{what} to {value:g}" for what, value in clips if value is not None]
     if training.objective != "published":
         kinds.append(training.objective.replace("_", "-"))
+    if training.initialiser != "he":
+        kinds.append(f"{training.initialiser} weights")
+    if (regularisation := regularisation_name(training)) != "none":
+        kinds.append(regularisation)
     return " and ".join(kinds) or AS_PUBLISHED
 
 

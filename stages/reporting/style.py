@@ -42,9 +42,11 @@ COUNTS_MAP, WEIGHTS_MAP, GREY_MAP = "Blues", "RdBu_r", "gray_r"
 VERDICTS = {
     "supported": ("#117733", PAPER),
     "contradicted": ("#c44e00", PAPER),
-    "undecided": ("#c9c9c9", INK),
+    "no difference": ("#0072b2", PAPER),
     "artefact": ("#882255", PAPER),
     "not tested": (PAPER, NOTE),
+    "undecided": ("#c9c9c9", INK),
+    "not testable": (PAPER, NOTE),
 }
 
 
@@ -92,7 +94,7 @@ KINDS = (
     ("unit", "standardised"),
     ("without", "with"),
     ("constant", "staircase", "batch"),
-    ("as published", "norm to", "value to", "cross-entropy", "bias", "reshuffle"),
+    ("as published", "norm to", "value to", "cross-entropy", "bias", "reshuffle", "xavier weights", "normal weights"),
     ("narrow", "wide", "long"),
     (
         *("none", "weight decay", "l2", "dropout", "label smoothing", "crops", "flips"),

@@ -12,8 +12,7 @@ import pandas as pd
 from stages.params import NumpyTraining
 from stages.reporting.names import AS_PUBLISHED, change_name, common_settings, differences, label, layers_name, title
 from stages.reporting.style import is_ordered, styles_of, value_of
-from stages.verdicts.evidence import as_published
-from stages.verdicts.reading import AS_RUN, BASELINE, Curves, Framework, StudyResult, Training
+from stages.verdicts.reading import AS_RUN, BASELINE, Curves, Framework, StudyResult
 
 PUBLISHED_STUDIES = {
     "NumPy": ("learning_rate", "batch_size", "architecture"),
@@ -29,7 +28,7 @@ PUBLISHED, REPRODUCED, CORRECTED, RUN, REPORTED = "published", "reproduced", "co
 
 @dataclass(frozen=True)
 class Sweep:
-    """A published study. `columns`, the published one first, are None where params.yaml lacks what they need.
+    """A published study. `columns`, the published one first, are None where results lack what they need.
 
     Their variants are called by labels, which mean the same in all of them; `styles` has each label's colour and line,
     and `ordered` says whether labels are values of a quantity; `baseline` is the label, if any, of the baseline of all
@@ -131,11 +130,14 @@ def baseline_label(name: str, results: Mapping[str, StudyResult]) -> str | None:
 def groups_of(result: StudyResult, results: Mapping[str, StudyResult]) -> dict[str, Curves]:
     """The variants of a study by what they differ in, if each is a published training with one change.
 
-    The change is clipping, or another objective. Each group begins with its training as published: the variant, of any
-    study in `results`, whose settings are equal except for the change. Other studies have no groups.
+    The change is another objective, clipping, other initial weights or regularisation. Each group begins with its
+    training as published: the variant, of any study in `results`, whose settings are equal except for the change. Other
+    studies have no groups.
     """
-    plain = {name: as_published(training) for name, training in result.trainings.items() if is_changed(training)}
-    if len(plain) < len(result.variants):
+    plain = {
+        name: unchanged(training) for name, training in result.trainings.items() if training.protocol == "published"
+    }
+    if len(plain) < len(result.variants) or any(plain[name] == result.trainings[name] for name in plain):
         return {}
     by_layers = len(set(map(layers_name, plain.values()))) > 1
     groups: dict[str, dict[str, Curves]] = {}
@@ -159,7 +161,7 @@ def groups_of(result: StudyResult, results: Mapping[str, StudyResult]) -> dict[s
     }
 
 
-def is_changed(training: Training) -> bool:
-    """Whether a training is the published one with its gradients clipped or another objective."""
-    published = isinstance(training, NumpyTraining) and training.protocol == "published"
-    return published and training != as_published(training)
+def unchanged(training: NumpyTraining) -> NumpyTraining:
+    """The same training with the published objective and initial weights, neither clipped nor regularised."""
+    plain = {"objective": "published", "clip_norm": None, "clip_value": None, "initialiser": "he", "l2": 0.0}
+    return training.model_copy(update=plain | {"dropout": 0.0})

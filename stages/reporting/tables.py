@@ -12,18 +12,28 @@ from stages.reporting.names import (
     all_settings,
     layers_name,
     model_name,
-    regularisation_name,
     setting_texts,
     spaced,
     training_of,
 )
 from stages.reporting.sweeps import PUBLISHED, Sweep
 from stages.verdicts.findings import Findings, claim_table, comparison_table
+from stages.verdicts.judging import NOT_TESTABLE, Judgement
 from stages.verdicts.reading import AS_RUN, DATA_SETS, Curves, Framework, ModelResult, Results, StudyResult
-from stages.verdicts.reproduction import MARGIN, NOT_RUN, TOLERANCE
 from stages.verdicts.selection import best_variant
 from stages.verdicts.statistics import of_share
-from stages.verdicts.text import NOTHING, interval, listed, mean_and_sd, number, p_text, quantity_name, signed, span
+from stages.verdicts.text import (
+    NOTHING,
+    estimate_text,
+    interval,
+    listed,
+    mean_and_sd,
+    number,
+    p_text,
+    quantity_name,
+    signed,
+    span,
+)
 
 LIBRARIES = ("numpy", "torch", "torchvision", "safetensors", "pandas", "matplotlib", "dvc")
 # The NumPy network that the published report chose.
@@ -66,7 +76,7 @@ def model_row(name: str, model: ModelResult) -> list[str]:
 
 
 def published_numpy_rows(numpy: Framework) -> list[list[str]]:
-    """The highest of the published runs, the published choice, and its reproduction."""
+    """The highest of the published runs, and the published choice, followed by our seeds of it."""
     (study, variant), runs = NUMPY_CHOICE, numpy.published.runs
     choice = runs[(runs["study"] == study) & (runs["variant"] == variant)].iloc[0]
     best = runs.loc[runs["final_accuracy"].idxmax()]
@@ -74,12 +84,15 @@ def published_numpy_rows(numpy: Framework) -> list[list[str]]:
         (f"published: {spaced(best['study'])} {best['variant']}, the highest in NumPy", best),
         (f"published: {study} {variant}, the report's choice in NumPy", choice),
     ]
-    for _, run in numpy.seeds_of(f"published_{study}", variant)[:1].iterrows():
-        chosen.append((f"reproduced: {study} {variant}", run))
-    return [
+    rows = [
         [name, numpy.dataset, NOTHING, number(run["final_accuracy"]), number(run["final_loss"], 3)]
         for name, run in chosen
     ]
+    ours = numpy.seeds_of(f"published_{study}", variant)
+    if len(ours):
+        figures = [mean_and_sd(ours["final_accuracy"]), mean_and_sd(ours["final_loss"], 3)]
+        rows.append([f"as run, {len(ours)} seeds: {study} {variant}", numpy.dataset, NOTHING, *figures])
+    return rows
 
 
 def published_torch_rows(torch: Framework) -> list[list[str]]:
@@ -103,6 +116,7 @@ def scores_table(published: ModelResult, models: Mapping[str, ModelResult]) -> p
         {
             "model": model_name(name, model.dataset),
             "data set": DATA_SETS[model.dataset],
+            "precision": model.metrics.get("precision", NOTHING),
             "epochs": len(model.history),
             "lowest loss in epoch": model.metrics.get("best_epoch") or NOTHING,
             "validation accuracy": number(model.metrics.get("validation_accuracy")),
@@ -120,10 +134,10 @@ def scores_table(published: ModelResult, models: Mapping[str, ModelResult]) -> p
 def card_table(model: ModelResult) -> pd.DataFrame:
     """One row per figure of merit, for the model card."""
     counts, metrics = model.confusion.to_numpy(), model.metrics
-    accuracy = of_share(int(counts.trace()), int(counts.sum()), 0.5)
+    accuracy = of_share(int(counts.trace()), int(counts.sum()))
     means = [number(model.classes[figure].mean()) for figure in ("recall", "precision", "f1")]
     figures = {
-        "test accuracy": f"{number(metrics.get('test_accuracy'))} {interval(accuracy.low, accuracy.high)}",
+        "test accuracy": f"{number(metrics.get('test_accuracy'))} {interval(*accuracy)}",
         "test loss (nats)": number(metrics.get("test_loss")),
         "top-2 test accuracy": number(metrics.get("test_top2_accuracy")),
         "mean recall, precision, F1": ", ".join(means),
@@ -175,28 +189,21 @@ def versions_table() -> pd.DataFrame:
 
 
 def studies_table(*frameworks: Framework) -> pd.DataFrame:
-    """One row per study: its size, its seeds, its images. Runs that another study trained are only counted there."""
+    """One row per study: its size, its seeds, its images."""
     rows = [
         {
             "network": framework.name,
             "study": name,
             "scored on": result.split,
             "variants": len(result.variants),
-            "shared": len(result.shared) or NOTHING,
-            "seeds": seeds_name(result),
-            "runs": len(result.own_runs),
-            "diverged": (result.own_runs["status"] == "diverged").sum(),
+            "seeds": span(result.seeds),
+            "runs": len(result.runs),
+            "diverged": len(result.diverged),
         }
         for framework in frameworks
         for name, result in framework.results.items()
     ]
     return pd.DataFrame(rows)
-
-
-def seeds_name(result: StudyResult) -> str:
-    """The seeds of a study, or the several lists of seeds that its variants have."""
-    lists = [tuple(sorted(result.runs_of(variant)["seed"])) for variant in result.variants]
-    return "; or ".join(map(listed, dict.fromkeys(lists)))
 
 
 def diverged_count(runs: pd.DataFrame) -> str:
@@ -261,7 +268,6 @@ def selection_table(results: Results) -> pd.DataFrame:
         "batch_size": final.batch_size,
         "architecture": layers_name(final),
         "optimiser": final.optimiser,
-        "regularisation": regularisation_name(final),
     }
     rows = []
     for setting, value in chosen.items():
@@ -275,78 +281,88 @@ def selection_table(results: Results) -> pd.DataFrame:
 
 
 def reproduction_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """All published runs."""
+    """All published runs. `others passed`: the other variants of the study by whose seeds it would be reproduced."""
     table = {
         "network": runs["framework"],
         "study": runs["study"].map(spaced),
         "variant": runs["variant"],
         "published": runs["published_accuracy"].map(number),
-    }
-    for prefix, first, suffix in (("", "as run", ""), ("corrected_", "corrected", ", corrected")):
-        table[first] = runs[f"{prefix}accuracy"].map(number)
-        table[f"sd{suffix}"] = runs[f"{prefix}sd"].map(number)
-        ends = zip(runs[f"{prefix}low"], runs[f"{prefix}high"], strict=True)
-        table[f"95 % interval{suffix}"] = [interval(*pair) for pair in ends]
-        table[f"seeds{suffix}"] = runs[f"{prefix}seeds"].replace(0, NOTHING)
-    return pd.DataFrame({**table, "reproduced": runs["reproduced"]})
-
-
-def numpy_runs_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """The published NumPy runs, and ours with the published seed."""
-
-    def outcomes(source: str) -> list[str]:
-        pairs = zip(runs[f"{source}_status"], runs[f"{source}_collapse"], strict=True)
-        return [
-            f"diverged, epoch {epoch:.0f}" if status == "diverged" and pd.notna(epoch) else status
-            for status, epoch in pairs
-        ]
-
-    table = {
-        "study": runs["study"].map(spaced),
-        "variant": runs["variant"],
-        "published accuracy": runs["published_accuracy"].map(number),
-        "reproduced accuracy": runs["first_accuracy"].map(number),
-        "difference": runs["difference"].map(signed),
-        f"within {TOLERANCE}": runs["reproduced"].replace(NOT_RUN, NOTHING),
-        "published best": runs["published_best"].map(number),
-        "published loss": [number(loss, 3) for loss in runs["published_loss"]],
-        "reproduced loss": [number(loss, 3) for loss in runs["first_loss"]],
-        "published run": outcomes("published"),
-        "reproduced run": outcomes("first"),
+        "mean": runs["accuracy"].map(number),
+        "sd": runs["sd"].map(number),
+        "95 % prediction interval": [interval(*ends) for ends in zip(runs["low"], runs["high"], strict=True)],
+        "z": [signed(z, 1) for z in runs["z"]],
+        "seeds": runs["seeds"].replace(0, NOTHING),
+        "others passed": [f"{run.others_passed} of {run.others}" for run in runs.itertuples()],
+        "corrected": runs["corrected_accuracy"].map(number),
+        "sd, corrected": runs["corrected_sd"].map(number),
+        "reproduced": runs["reproduced"],
     }
     return pd.DataFrame(table)
 
 
-def torch_runs_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """The published PyTorch runs, and the range over our seeds."""
+def published_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """What else was published of some runs, and our mean loss."""
+    epochs = zip(runs["published_status"], runs["published_collapse"], strict=True)
     table = {
         "study": runs["study"].map(spaced),
         "variant": runs["variant"],
         "published accuracy": runs["published_accuracy"].map(number),
-        "as run, mean": runs["accuracy"].map(number),
-        "lowest": runs["lowest"].map(number),
-        "highest": runs["highest"].map(number),
-        "seeds": runs["seeds"].replace(0, NOTHING),
-        f"within {MARGIN}": runs["reproduced"].replace(NOT_RUN, NOTHING),
+        "highest": runs["published_best"].map(number),
         "published loss": [number(loss, 3) for loss in runs["published_loss"]],
-        "as run, mean loss": [number(loss, 3) for loss in runs["loss"]],
-        "as reported, mean": runs["corrected_accuracy"].where(runs["differs"]).map(number),
+        "mean loss here": [number(loss, 3) for loss in runs["loss"]],
+        "published run": [f"diverged, epoch {epoch:.0f}" if pd.notna(epoch) else status for status, epoch in epochs],
     }
     return pd.DataFrame(table)
 
 
 def claims_table(findings: Findings) -> pd.DataFrame:
-    """The verdicts."""
-    names = {"claim": "claim", "verdict": "verdict", "text": "the report concludes"}
-    names |= {"as_run": "as run", "fixed": "fixed", "bug": "fails with"}
-    return claim_table(findings.judgements)[list(names)].rename(columns=names).replace("", NOTHING)
+    """The verdicts on the conclusions that runs can test."""
+    table = claim_table(findings).assign(estimate=[estimate(each) for each in findings.judgements])
+    table = table[table["verdict"] != NOT_TESTABLE]
+    columns = {
+        **{"claim": table["claim"], "verdict": table["verdict"], "the report concludes": table["text"]},
+        **{"as run": table["as_run"], "fixed": table["fixed"], "bug": table["bug"]},
+        **{"hangs on": table["comparison"], "estimate": table["estimate"]},
+        **{"seeds": table["seeds"].map(count), "look": table["look"].map(count)},
+        **{"margin": table["margin"].map(margin), "robustness": table["robustness"]},
+    }
+    return pd.DataFrame(columns).replace("", NOTHING)
+
+
+def estimate(judgement: Judgement) -> str:
+    """The estimate of the comparison on which a verdict hangs, its interval at the level of the look."""
+    outcome = judgement.decided_by
+    finding = outcome.decisive if outcome else None
+    return estimate_text(finding.comparison, finding.estimate, outcome.level) if finding else NOTHING
+
+
+def not_testable_table(findings: Findings) -> pd.DataFrame:
+    """The conclusions that no run can test, and why."""
+    rows = [[each.claim.id, each.claim.claim, each.missing] for each in findings.judgements if each.claim.rule is None]
+    return pd.DataFrame(rows, columns=["claim", "the report concludes", "not testable"])
 
 
 def comparisons_table(findings: Findings) -> pd.DataFrame:
     """The comparisons behind the verdicts."""
     table = comparison_table(findings.judgements)
-    table["p"], table["p, Holm"], table["estimate"] = table["p"].map(p_text), table["p_holm"].map(p_text), table["text"]
-    return table[["claim", "runs", "comparison", "estimate", "seeds", "p", "p, Holm", "outcome"]]
+    columns = {
+        **{"claim": table["claim"], "runs": table["runs"], "comparison": table["comparison"]},
+        **{"estimate": table["text"], "seeds": table["seeds"].map(count), "look": table["look"].map(count)},
+        **{"margin": table["margin"].map(margin), "p, holds": table["p_holds"].map(p_text)},
+        **{"p, other way": table["p_against"].map(p_text), "p, no difference": table["p_no_difference"].map(p_text)},
+        "outcome": table["outcome"],
+    }
+    return pd.DataFrame(columns)
+
+
+def count(value: float) -> str:
+    """A number of seeds; a dash for none."""
+    return number(value, 0)
+
+
+def margin(value: float) -> str:
+    """A margin; a dash for none."""
+    return NOTHING if pd.isna(value) else f"{value:g}"
 
 
 def effects_table(effects: pd.DataFrame) -> pd.DataFrame:
@@ -359,6 +375,6 @@ def effects_table(effects: pd.DataFrame) -> pd.DataFrame:
         "fixed": measured["fixed"].map(number),
         "effect": measured["effect"].map(signed),
         "95 % interval": [interval(*e, sign=True) for e in zip(measured["low"], measured["high"], strict=True)],
-        "seeds": measured["seeds"].map("{:.0f}".format),
+        "seeds": measured["seeds"].map(count),
     }
     return pd.DataFrame(table)
