@@ -5,7 +5,7 @@ from pathlib import Path
 from stages.errors import choose_name, exit_on_error
 from stages.params import load_params
 from stages.train_torch import PREPARED, cost, train_task
-from stages.training.sweep import own_tasks, train_study
+from stages.training.sweep import train_study
 
 REPORTS = Path("reports/ablations")
 
@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> None:
     params = load_params()
     name = choose_name(arguments, params.ablations)
     data = PREPARED / f"{params.torch_dataset}.npz"
-    train_study(f"ablations {name}", train_task, data, own_tasks(params.ablations, name), cost, REPORTS / name)
+    train_study(f"ablations {name}", train_task, data, params.ablations[name], cost, REPORTS / name)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from stages.training.results import Run
 from stages.training.run_cache import Task
 from stages.training.sweep import train_study
 
-LOG = Path("log")  # one empty file per training: what it does, its epochs, its seed, its process
+LOG = Path("log")  # one empty file per training: what it does, its epochs, its seed, its process, the time
 HOLD = Path("hold")  # while this file exists, those trainings that can hang do so
 
 
@@ -33,7 +33,7 @@ class Settings(BaseModel):
 def train(data: Path, task: Task) -> Run:
     """A run whose figures depend on the data, the settings, the seed and BLAS."""
     LOG.mkdir(exist_ok=True)
-    (LOG / f"{task.training.act} {task.training.epochs} {task.seed} {os.getpid()}").touch()
+    (LOG / f"{task.training.act} {task.training.epochs} {task.seed} {os.getpid()} {time.monotonic_ns()}").touch()
     perform(task.training.act)
     assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
     rng = np.random.default_rng([len(data.read_bytes()), task.training.epochs, task.seed])

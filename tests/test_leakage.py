@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parent.parent
 STAGES = ROOT / "stages"
-READERS = {"read_split", "read_test", "test_arrays", "test_tensors", "Path", "load"}
+READERS = {"read_split", "read_test", "redivide", "test_arrays", "test_tensors", "Path", "load"}
 NAMES = {ast.Name: "id", ast.Attribute: "attr", ast.alias: "name", ast.Constant: "value"}  # strings: for getattr
 
 
@@ -61,6 +61,8 @@ def test_the_published_protocol_scores_the_test_images_and_trains_on_none(tmp_pa
         assert ([row[key] for row in other.run.history] == [row[key] for row in usual.run.history]) is same
     with pytest.raises(ValidationError, match="it would choose an epoch by the test images"):
         settings("numpy", **changes, patience=3)
+    with pytest.raises(ValidationError, match="only the published protocol has it, as it trains on test images"):
+        settings("numpy", division="random")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -73,17 +75,17 @@ def test_other_validation_images_change_only_validation_figures(kind, tmp_path):
     assert (other.run.test_loss, other.run.test_accuracy) == (usual.run.test_loss, usual.run.test_accuracy)
 
 
-def test_no_selection_and_no_verdict_depends_on_the_test_figures_of_a_validation_study(tmp_path):
-    """For the committed results, with test figures changed so that the best variant of each study is the worst."""
+def test_no_selection_and_no_verdict_depends_on_the_test_figures_of_a_validation_study(results, tmp_path):
+    """With test figures changed so that the best variant of each study is the worst."""
     folder, published = tmp_path / "reports", ROOT / "data/published"
-    shutil.copytree(ROOT / "reports", folder)
+    shutil.copytree(results / "reports", folder)
 
     def conclusions():
         results = read_results(load_params(ROOT / "params.yaml"), folder, published)
         findings = conclude(results, published)
         studies = {**results.numpy.results, **results.torch.results}
         best = {name: best_variant(study) for name, study in studies.items() if study.split == "validation"}
-        return repr((best, metrics(findings), claim_table(findings.judgements).to_dict()))
+        return repr((best, metrics(findings), claim_table(findings).to_dict()))
 
     before, changed = conclusions(), 0
     for path in folder.glob("*/*/runs.csv"):
@@ -122,14 +124,16 @@ def users(*names, kinds=tuple(NAMES)):
     }
 
 
-def test_one_function_reads_the_test_images_and_only_scoring_calls_it():
+def test_only_scoring_reads_the_test_images_and_a_redivision_for_the_published_protocol():
     assert users("read_test") == {
         "reporting/pictures.py: read_pictures",  # of the most confident errors
         "train_numpy.py: test_arrays",
         "train_numpy.py: main",  # the labels, to compare with the final network's predictions
         "train_torch.py: test_tensors",
         "train_torch.py: main",
+        "training/prepared.py: redivide",  # the schema allows it under the published protocol alone
     }
+    assert {user.split(":")[0] for user in users("redivide")} == {"train_numpy.py"}
     assert users("test_arrays") == {"train_numpy.py: train_run", "train_numpy.py: main"}
     assert users("test_tensors") == {"train_torch.py: train_run"}
     assert users("test_images", "test_labels", kinds=(ast.Constant,)) == {

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from stages.errors import StudyError
 from stages.params import EDITIONS, MlpTraining, Params, load_params
-from stages.training.sweep import own_tasks
+from stages.verdicts.reading import read_pending
 
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "params.yaml"
 PARAMS = load_params(FILE)
 WHOLE = yaml.safe_load(FILE.read_text(encoding="utf-8"))
 # The same with few studies, so that it is read quickly.
-STUDIES = {"tune": ("published_learning_rate", "learning_rate", "batch_size"), "ablations": ("baseline", "dropout")}
+STUDIES = {"tune": ("published_learning_rate", "learning_rate"), "ablations": ("baseline", "dropout")}
 SMALL = WHOLE | {section: {name: WHOLE[section][name] for name in names} for section, names in STUDIES.items()}
 ABSENT = object()
 
@@ -69,6 +69,7 @@ MISTAKES = [
     ("lr", math.nan, "lr = nan: should be a finite number"),
     ("seed", True, "seed = True: should be a valid integer"),
     ("batch_size", 12.5, "batch_size = 12.5: should be a valid integer"),
+    ("arithmetic", "fast", "arithmetic = 'fast': should be 'portable' or 'native'"),
     ("threads", 65, "threads = 65: should be less than or equal to 64"),
     ("train_numpy.dropout", 1.0, "train_numpy.dropout = 1.0: should be less than 1"),
     ("train_numpy.optimiser", "sdg", "train_numpy.optimiser = 'sdg': should be 'sgd', 'momentum'"),
@@ -87,6 +88,8 @@ MISTAKES = [
     ("train_numpy.optimiser", "sgd", "weight_decay = 0.1: only adamw has it; with sgd use l2"),
     ("train_numpy.objective", "published", "label_smoothing = 0.1: the published objective needs 0"),
     ("train_numpy.protocol", "published", "would choose an epoch by the test images"),
+    ("tune.learning_rate.settings", {"division": "random"}, "division = random: only the published protocol has it"),
+    ("train_numpy", {"protocol": "published", "division": "random"}, "train_numpy.division = random: only studies"),
     ("train_torch.published.lr", 0.1, "lr = 0.1: give lr, or phases that each have one, not both"),
     ("train_torch.mlp.momentum", 0.9, "momentum = 0.9: adamw has none"),
     ("train_torch.cnn_cifar10.momentum", 0.0, "momentum = 0.0: nesterov needs one above 0"),
@@ -96,19 +99,19 @@ MISTAKES = [
     ("torch_defaults.dataset", "mnist", "mnist does not exist; choose from fashion_mnist, cifar10"),
     ("train_torch.mlp.network", "rnn", "train_torch.mlp.network = 'rnn': choose from mlp, cnn"),
     ("train_torch.mlp", ABSENT, "train_torch: mlp does not exist"),
-    ("tune.Late", {"shares": "Late", "variants": [{"lr": 1}]}, "tune.Late: a name has 1 to 60 of a-z, 0-9, _ and -"),
+    ("tune.Late", {"variants": [{"lr": 1}]}, "tune.Late: a name has 1 to 60 of a-z, 0-9, _ and -"),
     ("tune.published_learning_rate.base", "fast", "tune.published_learning_rate.base = 'fast': should be 'published'"),
     # Studies.
-    ("numpy_defaults.seeds", "few", "numpy_defaults.seeds = 'few': should be a valid list"),
-    ("tune.learning_rate.seeds", [1, 2, 1], "tune.learning_rate.seeds = [1, 2, 1]: 1 occurs twice"),
+    ("first_seed", -1, "first_seed = -1: should be greater than or equal to 0"),
+    ("seeds", [101, 102], "seeds = [101, 102]: should be a valid integer"),
+    ("tune.learning_rate.seeds", 0, "tune.learning_rate.seeds = 0: should be greater than or equal to 1"),
     ("tune.learning_rate.variants", [], "tune.learning_rate.variants = []: List should have at least 1 item"),
     (VARIANT, 0.5, f"{VARIANT} = 0.5: should be a valid dictionary"),
     (VARIANT, {"lr": 0.5}, "tune.learning_rate: 0.5 occurs twice"),
     (VARIANT, {"lr": 2, "l2": 1}, f"{VARIANT} changes 2 settings: give it a name"),
     (VARIANT, {"name": "a,b"}, f"{VARIANT}.name = 'a,b': String should match pattern"),
     (VARIANT, {"name": "x", "protocol": "published"}, "all variants of a study need the same protocol"),
-    ("ablations.dropout.shares", "drop", "dropout.shares: drop does not exist; choose from baseline, dropout"),
-    ("tune.learning_rate.shares", "batch_size", "that study takes a run from learning_rate; name that one"),
+    (VARIANT, {"lr": 2, "seeds": 3}, f"{VARIANT} changes 2 settings: give it a name"),
 ]
 
 
@@ -178,18 +181,22 @@ def test_top_level_lr_and_batch_size_drive_train_numpy_and_mlp_alone(tmp_path):
 
 def test_variants_change_settings_which_change_the_base_which_changes_the_defaults(tmp_path):
     tree = deepcopy(SMALL)
-    tree["numpy_defaults"] |= {"l2": 0.1, "shift": 1, "dropout": 0.1, "epochs": 1, "seeds": [1]}
-    tree["numpy_published"] |= {"shift": 2, "dropout": 0.2, "epochs": 2, "seeds": [2]}
-    variants = [{"epochs": 4, "name": "own", "seeds": [4]}, {"flip": True}, {"lr": 1.0e-5}]
-    study = {"base": "published", "shares": "new", "settings": {"dropout": 0.3, "epochs": 3}, "variants": variants}
+    tree["numpy_defaults"] |= {"l2": 0.1, "shift": 1, "dropout": 0.1, "epochs": 1}
+    tree["numpy_published"] |= {"shift": 2, "dropout": 0.2, "epochs": 2}
+    variants = [{"epochs": 4, "name": "own"}, {"flip": True}, {"lr": 1.0e-5}]
+    study = {"base": "published", "settings": {"dropout": 0.3, "epochs": 3}, "variants": variants}
     new = load(tmp_path, yaml.safe_dump(tree | {"tune": {"new": study}})).tune["new"]
-    own, flip, lr = new.variants
-    training = own.training
-    assert (training.l2, training.shift, training.dropout, training.epochs) == (0.1, 2, 0.3, 4)
-    assert (own.name, own.seeds) == ("own", [4])
-    assert (flip.name, flip.seeds, flip.training.epochs) == ("True", [2], 3)
-    assert lr.name == "1e-05"
-    assert new.tasks == [(own, 4), (flip, 2), (lr, 2)]
+    assert list(new.trainings) == ["own", "True", "1e-05"]
+    own, flip, _ = new.trainings.values()
+    assert (own.l2, own.shift, own.dropout, own.epochs) == (0.1, 2, 0.3, 4)
+    assert (flip.flip, flip.epochs) == (True, 3)
+
+
+def test_a_study_has_the_first_seeds_as_many_as_all_or_its_own_number(tmp_path):
+    tree = deepcopy(SMALL) | {"first_seed": 7, "seeds": 2}
+    tree["tune"]["learning_rate"]["seeds"] = 3
+    params = load(tmp_path, yaml.safe_dump(tree))
+    assert (params.tune["learning_rate"].seeds, params.ablations["dropout"].seeds) == ([7, 8, 9], [7, 8])
 
 
 HIDDEN, OUTPUT = {"input_nodes": 64, "activation": "relu"}, {"input_nodes": 10, "activation": "softmax"}
@@ -228,21 +235,25 @@ def test_the_editions_are_those_of_editions_yaml():
 
 
 def test_the_committed_results_are_the_runs_of_params():
+    pending = read_pending(ROOT / "reports")
     for section, studies in (("tune", PARAMS.tune), ("ablations", PARAMS.ablations)):
-        for name in studies:
-            runs = pd.read_csv(ROOT / f"reports/{section}/{name}/runs.csv", dtype={"variant": str})
-            wanted = [(task.variant, task.seed) for task in own_tasks(studies, name)]
-            assert list(zip(runs["variant"], runs["seed"], strict=True)) == wanted, name
+        for name, study in studies.items():
+            if f"{section}@{name}" not in pending:
+                runs = pd.read_csv(ROOT / f"reports/{section}/{name}/runs.csv", dtype={"variant": str})
+                wanted = [(variant, seed) for variant in study.trainings for seed in study.seeds]
+                assert list(zip(runs["variant"], runs["seed"], strict=True)) == wanted, name
 
 
 PUBLISHED = yaml.safe_load((ROOT / "data/published/published_runs.yaml").read_text(encoding="utf-8"))["runs"]
 # What the published runs of each half have in common.
 NUMPY = {
-    **{"objective": "published", "protocol": "published", "reduction": "sum", "optimiser": "sgd"},
-    **{"bias": False, "reshuffle": False},
+    **{"objective": "published", "protocol": "published", "reduction": "sum", "optimiser": "sgd", "momentum": 0.0},
+    **{"bias": False, "reshuffle": False, "precision": "float64", "pixels": "unit", "initialiser": "he", "l2": 0.0},
+    **{"dropout": 0.0, "clip_norm": None, "clip_value": None, "division": "random", "schedule": "constant"},
 }
 TORCH = {
     **{"activation": "relu", "dropout": 0.0, "dropout_everywhere": False, "batch_norm": False, "outputs": 10},
+    **{"dropout_in_validation": False, "precision": "float32"},
     **{"pixels": "unit", "shift": 0, "flip": False, "cutout": 0, "label_smoothing": 0.0, "test_time_flip": False},
     **{"optimiser": "sgd", "schedule": "constant", "warmup": 0.0, "patience": None, "momentum": 0, "weight_decay": 0},
 }
@@ -251,14 +262,13 @@ TORCH = {
 @pytest.mark.parametrize("run", PUBLISHED, ids=lambda run: f"{run['framework']}-{run['study']}-{run['variant']}")
 def test_a_published_run_is_a_variant_as_reported_and_as_run(run):
     if run["framework"] == "numpy":
-        study = PARAMS.tune[f"published_{run['study']}"]
-        (training,) = (variant.training.model_dump() for variant in study.variants if variant.name == run["variant"])
+        training = PARAMS.tune[f"published_{run['study']}"].trainings[run["variant"]].model_dump()
         _, *hidden, _ = layers = training["architecture"]
-        training |= {"layers": [layer["input_nodes"] for layer in layers], "seed": study.seeds[0]}
+        training["layers"] = [layer["input_nodes"] for layer in layers]
         (training["activation"],) = {layer["activation"] for layer in hidden}
-        assert {**training, **NUMPY, **run["reported"]} == training
+        assert {**training, **NUMPY, **run["reported"]} == training | {"seed": 42}
         return
-    variants = {variant.name: variant.training for variant in PARAMS.ablations[run["study"]].variants}
+    variants = PARAMS.ablations[run["study"]].trainings
     reported, as_run = TORCH | run["reported"], run.get("as_run")
     if (run["study"], run["variant"]) == ("final", "0.01"):
         reported["weight_decay"] = 0.0001  # the report's text says so, its table does not
@@ -268,9 +278,15 @@ def test_a_published_run_is_a_variant_as_reported_and_as_run(run):
         assert resolved(variants[f"{run['variant']}_as_run"]) == in_phases(reported | as_run)
 
 
+def test_the_study_of_the_release_differs_from_published_runs_in_the_division_alone():
+    for name, training in PARAMS.tune["release"].trainings.items():
+        published = PARAMS.tune["published_batch_size"].trainings[name]
+        assert training == published.model_copy(update={"division": "original"})
+
+
 def resolved(training: MlpTraining) -> dict[str, Any]:
-    """All settings but the precision of products, with the phases resolved."""
-    others = training.model_dump(exclude={"lr", "epochs", "phases", "momentum", "weight_decay", "precision"})
+    """All settings, with the phases resolved."""
+    others = training.model_dump(exclude={"lr", "epochs", "phases", "momentum", "weight_decay"})
     return {**others, "phases": [phase.model_dump() for phase in training.resolved_phases]}
 
 

@@ -69,7 +69,7 @@ def test_results_are_strict_and_hold_no_dates(reproduced):
 
 def test_a_diverged_run_is_recorded_and_is_no_error(reproduced):
     metrics = json.loads(reproduced.outputs(STUDY)[f"{STUDY}/metrics.json"])
-    assert {name: figures["diverged"] for name, figures in metrics.items()} == {"0.2": 0, "1000000.0": 2}
+    assert {name: figures["diverged"] for name, figures in metrics.items()} == {"0.2": 0, "1000000.0": 6}
 
 
 def test_an_experiment_reruns_what_it_changes_and_is_compared(project):
@@ -118,11 +118,13 @@ def test_an_edited_file_makes_its_users_stale(project, file, expected):
         ("lr=0.2", {"train_numpy", "train_torch@mlp", "report"}),
         ("batch_size=64", {"train_numpy", "train_torch@published", "train_torch@mlp", "report"}),
         ("threads=1", MODELS | {"report"}),
+        ("seeds=3", SWEEPS | {"ablations@baseline", "report"}),
+        ("arithmetic=native", NUMPY | {"ablations@baseline", "report"}),
         ("data.cifar10.edition=original", {"download@cifar10", "preprocess@cifar10", "report"}),
         ("numpy_defaults.shift=1", NUMPY | {"report"}),
         ("train_torch.cnn_cifar10.shift=1", {"train_torch@cnn_cifar10", "report"}),
-        ("tune.learning_rate.seeds.0=7", {"tune@learning_rate", "report"}),
-        ("ablations.baseline.variants.2.batch_size=64", {"ablations@baseline", "report"}),
+        ("tune.learning_rate.seeds=7", {"tune@learning_rate", "report"}),
+        ("ablations.baseline.variants.2.phases.0.lr=0.2", {"ablations@baseline", "report"}),
     ],
 )
 def test_a_changed_parameter_makes_its_users_stale(project, setting, expected):
@@ -184,11 +186,12 @@ def test_after_each_interruption_the_next_repro_completes_with_the_same_bytes(pr
     shutil.rmtree(project.folder / STUDY)
     output = interrupt(project, "--multiprocessing-fork", jobs="2")  # a worker
     assert len(re.findall("^error: ", output, re.MULTILINE)) == 1
-    assert re.search(r"^error: tune learning_rate: the run of variant [0-9.]+ with seed \d ", output, re.MULTILINE)
+    assert re.search(r"^error: tune learning_rate: the run of variant [0-9.]+ with seed 10\d ", output, re.MULTILINE)
     assert "Traceback" not in output
     interrupt(project, "stages.tune", jobs="1")
     output = interrupt(project, "dvc", jobs="1")  # its stage finishes
-    assert re.search("[2-7] of 8 runs are in the run cache", output)
+    (found,) = re.findall(r"(\d+) of 12 runs are in the run cache", output)
+    assert 2 <= int(found) < 12
     assert RUNNING.findall(project.dvc("repro")) == []
     assert project.outputs() == before
 

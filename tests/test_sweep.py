@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -17,14 +18,12 @@ import pytest
 
 from stages import errors
 from stages.errors import StudyError, exit_on_error
-from stages.params import Study, Variant, load_params
 from stages.training import run_cache
 from stages.training.pool import describe_exit, jobs, train_here
 from stages.training.progress import Progress
 from stages.training.results import Run
 from stages.training.run_cache import FOLDER, RunCache, Task, environment, loaded_files
-from stages.training.sweep import own_tasks, shared_variants
-from tests.fake_training import HOLD, LOG, TASKS, Settings, study, train
+from tests.fake_training import HOLD, LOG, VARIANTS, Settings, study, train
 
 ROOT = Path(__file__).parent.parent
 DATA = Path("data.bin")
@@ -41,33 +40,58 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def trained() -> Counter[tuple[str, str]]:
-    """How often a training of each variant with each seed has begun."""
-    return Counter(tuple(path.name.split()[:2]) for path in LOG.glob("*"))
+def trained() -> Counter[tuple[str, int]]:
+    """How often a training that does something has begun with each seed."""
+    return Counter((act, int(seed)) for act, _, seed, *_ in (path.name.split() for path in LOG.iterdir()))
 
 
 # The same bytes
 
 
-def test_one_and_two_jobs_give_the_same_bytes_in_the_order_of_the_tasks(folder, monkeypatch):
-    tasks = TASKS[::-1]
-    wanted = study(tasks)
-    rows = [row.split(",") for row in wanted["runs.csv"].decode().splitlines()[1:]]
-    assert [(row[0], int(row[1])) for row in rows] == [(task.variant, task.seed) for task in tasks]
+def rows(content: bytes) -> list[list[str]]:
+    """The rows of a table, without its header."""
+    return [line.split(",") for line in content.decode().splitlines()[1:]]
+
+
+def test_one_and_two_jobs_give_the_same_bytes_in_the_order_of_the_variants(folder, monkeypatch):
+    variants = dict(reversed(VARIANTS.items()))
+    wanted = study(variants, (2, 1))
+    order = [["slow", "2"], ["slow", "1"], ["quick", "2"], ["quick", "1"]]
+    assert [row[:2] for row in rows(wanted["runs.csv"])] == order
     (folder / "second").mkdir()
     (folder / "second/data.bin").write_bytes(b"images")
     monkeypatch.chdir(folder / "second")
     monkeypatch.setenv("STUDY_JOBS", "2")
-    assert study(tasks) == wanted
-    processes = {path.name.split()[2] for path in LOG.iterdir()}
+    assert study(variants, (2, 1)) == wanted
+    processes = {path.name.split()[3] for path in LOG.iterdir()}
     assert 1 <= len(processes) <= 2
     assert str(os.getpid()) not in processes
 
 
 def test_the_longest_start_first():
-    study([Task(name, 1, Settings(epochs=count)) for name, count in {"short": 1, "long": 9, "middle": 5}.items()])
+    study({f"{epochs} epochs": Settings(epochs=epochs) for epochs in (1, 9, 5)}, (1,))
     begun = sorted(LOG.iterdir(), key=lambda path: path.stat().st_mtime_ns)
-    assert [path.name.split()[0] for path in begun] == ["long", "middle", "short"]
+    assert [path.name.split()[1] for path in begun] == ["9", "5", "1"]
+
+
+def test_equal_runs_of_variants_and_studies_are_trained_once():
+    first = study({"usual": VARIANTS["slow"]})
+    second = study(VARIANTS | {"same": Settings(epochs=9)})
+    assert trained() == {(act, seed): 1 for act in ("train", "hang") for seed in (1, 2)}
+    for name in ("history.csv", "runs.csv"):
+        found = {
+            variant: [row[1:] for row in rows(second[name]) if row[0] == variant] for variant in ("same", *VARIANTS)
+        }
+        assert found["slow"] == [row[1:] for row in rows(first[name])]
+        assert found["same"] == found["quick"] != found["slow"]
+
+
+def test_more_seeds_are_trained_alone_and_leave_the_old_rows_as_they_are():
+    few, many = study(VARIANTS, (1, 2)), study(VARIANTS, (1, 2, 3, 4))
+    assert trained() == {(act, seed): 1 for act in ("train", "hang") for seed in (1, 2, 3, 4)}
+    for name in ("history.csv", "runs.csv"):
+        assert [row for row in rows(many[name]) if row[1] in "12"] == rows(few[name])
+        assert {row[1] for row in rows(many[name])} == set("1234")
 
 
 def start(jobs: int) -> subprocess.Popen[str]:
@@ -87,7 +111,7 @@ def start_until_it_hangs(jobs: int) -> subprocess.Popen[str]:
     HOLD.touch()
     process, deadline = start(jobs), time.monotonic() + SECONDS
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while len(list(FOLDER.glob("*.json"))) < 2 or len(list(LOG.glob("slow*"))) < jobs:
+    while len(list(FOLDER.glob("*.json"))) < 2 or len(list(LOG.glob("hang*"))) < jobs:
         for child in children.read_text().split() if children.exists() else ():
             os.kill(int(child), signal.SIGINT)  # workers ignore Ctrl-C at any time
         assert process.poll() is None, process.stdout.read()
@@ -113,9 +137,9 @@ def test_a_killed_study_leaves_no_worker_and_continues_with_the_runs_that_are_mi
     second = start(jobs=1)
     assert "tune x: 2 of 4 runs are in the run cache" in output(second)
     assert second.returncode == 0
-    assert trained() == {("quick", "1"): 1, ("quick", "2"): 1, ("slow", "1"): 2, ("slow", "2"): 2}
+    assert trained() == {("train", 1): 1, ("train", 2): 1, ("hang", 1): 2, ("hang", 2): 2}
     continued = {path.name: path.read_bytes() for path in Path("reports/study").iterdir()}
-    assert continued == study(TASKS)
+    assert continued == study(VARIANTS)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -132,14 +156,42 @@ def test_an_interruption_is_one_line_and_leaves_no_worker(number, to_all, line, 
     assert (output(process), process.returncode) == (line, 128 + number)
 
 
+KERNELS = """
+import sys, importlib
+if sys.argv[1:]:
+    importlib.import_module(sys.argv[1])
+from numpy.lib.introspect import opt_func_info
+from threadpoolctl import threadpool_info
+print([pool["architecture"] for pool in threadpool_info() if pool["internal_api"] == "openblas"])
+print(opt_func_info("^exp$", "float64")["exp"]["dd"]["current"])
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="portable arithmetic is for x86-64")
+def test_numpys_kernels_are_those_of_avx2_unless_the_parameters_say_native(monkeypatch):
+    def kernels(*modules: str) -> list[str]:
+        command = [sys.executable, "-c", KERNELS, *modules]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+
+    for name in ("NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE"):
+        monkeypatch.delenv(name, raising=False)  # this process has set them
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    fastest = kernels()
+    for arithmetic in (None, "portable", "native"):
+        if arithmetic:
+            Path("params.yaml").write_text(f"seed: 1\narithmetic: {arithmetic}\n")
+        native = arithmetic == "native"
+        assert kernels("stages.train_numpy") == (fastest if native else ["['Haswell']", "X86_V3"]), arithmetic
+
+
 # The run cache
 
-TASK = Task("a", 1, Settings())
+TASK = Task(1, Settings())
 
 
 def run(loss: float) -> Run:
-    rows = [{"epoch": 1, "train_loss": 1 / 3, "loss": loss, "accuracy": 0.5}]
-    return Run("a", 1, "ok", "validation", 1, 1, rows, loss, 0.25)
+    history = [{"epoch": 1, "train_loss": 1 / 3, "train_accuracy": 0.75, "loss": loss, "accuracy": 0.5}]
+    return Run("ok", "validation", 1, 1, history, loss, 0.25)
 
 
 @pytest.mark.parametrize("loss", [0.1 + 0.2, 5e-324, math.inf, math.nan])
@@ -149,8 +201,8 @@ def test_a_cached_run_is_the_same_run(loss):
     assert repr(RunCache(DATA).get(TASK)) == repr(run(loss))
 
 
-@pytest.mark.parametrize("task", [Task("b", 1, Settings()), Task("a", 2, Settings()), Task("a", 1, Settings(epochs=4))])
-def test_another_name_seed_or_setting_is_another_run(task):
+@pytest.mark.parametrize("task", [Task(2, Settings()), Task(1, Settings(epochs=4))])
+def test_another_seed_or_setting_is_another_run(task):
     RunCache(DATA).put(TASK, run(1.0))
     assert RunCache(DATA).get(task) is None
 
@@ -167,8 +219,8 @@ def test_with_other_data_code_or_libraries_a_run_is_another_run(change, monkeypa
 
 def test_the_code_of_a_run_is_what_affects_results(folder, monkeypatch):
     files = set(loaded_files())
-    assert {"stages/training/fitting.py", "stages/training/results.py"} <= files
-    assert not {"stages/params.py", "stages/training/pool.py"} & files
+    assert "stages/training/fitting.py" in files
+    assert not {"stages/__init__.py", "stages/params.py", "stages/training/pool.py"} & files
     monkeypatch.setattr(run_cache, "ROOT", folder)
     codes = []
     for name, text in (("a.py", "1"), ("b.py", "2"), ("c.py", "2")):
@@ -181,10 +233,10 @@ def test_the_code_of_a_run_is_what_affects_results(folder, monkeypatch):
 
 @pytest.mark.parametrize("damage", [lambda text: text[:-5], lambda text: "", lambda text: "[1]", lambda text: "{}"])
 def test_a_damaged_file_counts_as_absent(damage):
-    study([TASK])
+    study({"a": Settings()}, (1,))
     (path,) = FOLDER.glob("*")
     path.write_text(damage(path.read_text()))
-    study([TASK])
+    study({"a": Settings()}, (1,))
     assert path.stat().st_size > 100
     assert RunCache(DATA).get(TASK) is not None
 
@@ -192,7 +244,7 @@ def test_a_damaged_file_counts_as_absent(damage):
 def test_missing_data_is_named():
     DATA.unlink()
     with pytest.raises(StudyError, match=r"data\.bin is missing; run `dvc repro preprocess`"):
-        study([TASK])
+        study(VARIANTS)
 
 
 # Failures
@@ -209,9 +261,9 @@ def test_missing_data_is_named():
 def test_a_failed_run_is_named(jobs, act, reason, monkeypatch):
     monkeypatch.setenv("STUDY_JOBS", str(jobs))
     HOLD.touch()
-    tasks = [Task("hangs" if jobs > 1 else "fine", 1, Settings(act="hang" if jobs > 1 else "train"))]
+    other = Settings(act="hang" if jobs > 1 else "train")
     with pytest.raises(StudyError) as failure:
-        study([*tasks, Task("bad", 7, Settings(act=act))])
+        study({"other": other, "bad": Settings(act=act)}, (7,))
     assert re.fullmatch(
         f"tune x: the run of variant bad with seed 7 {reason}; finished runs are kept: run it again, with fewer at "
         r"once \(STUDY_JOBS=1; dask worker --nworkers 1\) if memory is short",
@@ -227,7 +279,7 @@ def test_the_end_of_a_process_in_words():
 def test_an_error_in_a_worker_is_raised_unchanged_with_its_traceback(monkeypatch):
     monkeypatch.setenv("STUDY_JOBS", "2")
     with pytest.raises(StudyError) as error:
-        list(train_here(train, DATA, [Task("a", 1, Settings(act="mistake"))] * 2))
+        list(train_here(train, DATA, [Task(1, Settings(act="mistake"))] * 2))
     assert str(error.value) == "lr = 0: above 0"
     assert "in perform" in str(error.value.__cause__)
 
@@ -268,24 +320,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
         exit_on_error(lambda arguments: Path("none").read_text())
 
 
-# Sharing, progress
-
-
-def test_shared_variants_are_found_by_settings_and_seeds():
-    plain = load_params(ROOT / "params.yaml").ablations["baseline"].variants[0].training
-    dropped, large = plain.model_copy(update={"dropout": 0.5}), plain.model_copy(update={"batch_size": 512})
-
-    def of(seeds=(1,), **trainings):
-        variants = [Variant(name=n, seeds=list(seeds), training=t) for n, t in trainings.items()]
-        return Study(seeds=list(seeds), variants=variants, shares="first")
-
-    studies = {"first": of(usual=plain, large=large), "second": of(none=plain, usual=dropped, as_run=large)}
-    assert shared_variants(studies, "second") == {"none": "usual", "as_run": "large"}
-    assert shared_variants(studies, "first") == {}
-    assert own_tasks(studies, "second") == [Task("usual", 1, dropped)]
-    assert len(own_tasks(studies, "first")) == 2
-    studies["second"] = of(seeds=(1, 2), none=plain)  # the first has no seed 2
-    assert shared_variants(studies, "second") == {}
+# Progress
 
 
 def test_a_log_has_a_line_every_ten_seconds_and_one_at_the_end(capsys, monkeypatch):

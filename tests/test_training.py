@@ -27,8 +27,16 @@ from stages.training.final_model import (
     write_final_model,
 )
 from stages.training.fitting import Fit, fit
-from stages.training.prepared import read_class_names, read_normalisation, read_split, read_test, scale, write_prepared
-from stages.training.randomness import generators
+from stages.training.prepared import (
+    read_class_names,
+    read_normalisation,
+    read_split,
+    read_test,
+    redivide,
+    scale,
+    write_prepared,
+)
+from stages.training.randomness import generator
 from stages.training.results import Run, run_of, write_study
 from stages.training.schedules import learning_rates
 
@@ -108,8 +116,6 @@ def test_each_split_has_its_own_images_and_no_others(path):
     np.testing.assert_array_equal(read_test(path).labels, PREPARED["test_labels"], strict=True)
     assert [array.tolist() for array in read_normalisation(path)] == [[0.1, 0.2, 0.3], [0.5, 0.6, 0.7]]
     assert read_class_names(path) == ("a", "b", "c", "dress")
-    with pytest.raises(StudyError, match="split 'train' is unknown; known: training, validation, all_training"):
-        read_split(path, "train")
 
 
 def test_training_data_is_read_without_the_test_images(tmp_path):
@@ -118,6 +124,33 @@ def test_training_data_is_read_without_the_test_images(tmp_path):
     assert len(read_split(path, "training").images) == 5
     with pytest.raises(StudyError, match=DAMAGED):
         read_test(path)
+
+
+def test_a_redivision_has_all_images_and_the_class_counts_in_random_order(tmp_path):
+    """Each image is a number; classes are of unequal size, two of them in one part alone."""
+    path, train, test = tmp_path / "set.npz", [30, 0, 7, 20], [10, 5, 0, 20]
+    classes = np.repeat([0, 1, 2, 3] * 2, train + test)
+    images, labels = np.arange(92, dtype=np.uint8).reshape(-1, 1, 1, 1), np.eye(4, dtype=np.uint8)[classes]
+    first, second = slice(57), slice(57, None)
+    arrays = {"train_images": images[first], "test_images": images[second]}
+    write_prepared(path, PREPARED | arrays | {"train_labels": labels[first], "test_labels": labels[second]})
+    in_test, of_class_3 = np.zeros(92), np.zeros((2, 2))
+    for seed in range(300):
+        parts = redivide(path, np.random.default_rng(seed))
+        numbers = [part.images.ravel() for part in parts]
+        assert sorted(np.concatenate(numbers)) == list(range(92))
+        for part, number, counts in zip(parts, numbers, (train, test), strict=True):
+            np.testing.assert_array_equal(part.labels, labels[number], strict=True)
+            assert part.labels.sum(axis=0).tolist() == counts
+        in_test[numbers[1]] += 1
+        of_class_3 += [part.labels[[0, -1], 3] for part in parts]
+    again = redivide(path, np.random.default_rng(299))
+    assert [part.images.ravel().tolist() for part in again] == [number.tolist() for number in numbers]
+    # How often an image is a test image, and how often the first and the last image of a part are of class 3: by their
+    # shares, within five standard deviations.
+    np.testing.assert_allclose(in_test[classes == 0], 300 * 10 / 40, atol=38)
+    np.testing.assert_allclose(in_test[classes == 3], 300 * 20 / 40, atol=44)
+    np.testing.assert_allclose(of_class_3, [[300 * 20 / 57] * 2, [300 * 20 / 35] * 2], atol=44)
 
 
 def change_a_pixel(path: Path) -> None:
@@ -150,48 +183,6 @@ def test_a_damaged_file_says_what_to_run(damage, path):
         read_test(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("train_images", np.zeros((8, 4, 5, 3))),
-        ("train_images", np.zeros((7, 4, 5, 3), np.uint8)),
-        ("train_labels", np.zeros((8, 4), np.uint8)),
-        ("train_labels", np.ones((8, 4), np.uint8)),
-        ("train_labels", np.eye(8)),
-        ("validation_index", np.array([1, 8])),
-        ("validation_index", np.array([-1, 4])),
-        ("validation_index", np.array([4, 4])),
-        ("validation_index", np.array([4, 1])),
-        ("validation_index", np.array([1.0, 4.0])),
-        ("validation_index", np.array([[1, 4]])),
-        ("mean", np.array([0.1, np.nan, 0.3])),
-        ("std", np.array([0.1, np.inf, 0.3])),
-        ("std", np.array([0.1, 0.0, 0.3])),
-        ("std", np.array([0.1, 0.3])),
-        ("mean", np.array([1, 2, 3])),
-        ("class_names", np.array([b"a", b"b"])),
-    ],
-)
-def test_wrong_arrays_are_refused(name, value, path):
-    write_prepared(path, {**PREPARED, name: value})
-    with pytest.raises(StudyError, match=DAMAGED):
-        read_split(path, "training"), read_normalisation(path), read_class_names(path)
-
-
-@pytest.mark.parametrize(
-    ("split", "changes"),
-    [
-        ("validation", {"validation_index": np.array([], int)}),
-        ("training", {"validation_index": np.arange(8)}),
-        ("test", {name: PREPARED[name][:0] for name in ("test_images", "test_labels")}),
-    ],
-)
-def test_a_split_without_images_is_named(split, changes, path):
-    write_prepared(path, {**PREPARED, **changes})
-    with pytest.raises(StudyError, match=f"the split {split} has no images; run `dvc repro preprocess`"):
-        read_test(path) if split == "test" else read_split(path, split)
-
-
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_scaling_is_by_channel_and_leaves_the_images_as_they_are(order):
     images, mean, std = (PREPARED[name] for name in ("train_images", "mean", "std"))
@@ -219,7 +210,8 @@ class Training:
     def epochs(self):
         for train_loss, loss, accuracy in self.rows:
             self.parameter += 1
-            yield {"epoch": self.parameter, "train_loss": train_loss, "loss": loss, "accuracy": accuracy}
+            row = {"epoch": self.parameter, "train_loss": train_loss, "train_accuracy": 0.5}
+            yield row | {"loss": loss, "accuracy": accuracy}
 
     def snapshot(self) -> int:
         self.copies.append(self.parameter)
@@ -257,8 +249,8 @@ def test_patience_best_epoch_and_losses_that_are_not_finite(losses, patience, st
     assert (result.best_epoch, result.kept_epoch) == (best, kept)
     assert (training.parameter, training.copies) == (kept, copies)
     assert [id(row) for row in training.shown] == [id(row) for row in result.history]
-    run = run_of(result, variant="x", seed=7, split="validation", test_loss=0.5, test_accuracy=0.6)
-    assert run == Run("x", 7, status, "validation", best, kept, result.history, 0.5, 0.6)
+    run = run_of(result, split="validation", test_loss=0.5, test_accuracy=0.6)
+    assert run == Run(status, "validation", best, kept, result.history, 0.5, 0.6)
 
 
 def test_a_training_loss_that_is_not_finite_is_divergence_too():
@@ -323,33 +315,33 @@ def test_schedules_worked_examples():
 
 
 def test_generators_are_independent_and_the_same_on_every_machine():
-    draws = {(seed, name): [rng.random() for rng in generators(seed, name, 3)] for seed in (1, 2) for name in "ab"}
+    draws = {(seed, purpose): generator(seed, purpose).random(3) for seed in (1, 2) for purpose in ("weights", "order")}
     assert len({draw for each in draws.values() for draw in each}) == 12
-    assert draws[1, "a"] == pytest.approx([0.325504, 0.561377, 0.828197], abs=1e-6)
-    assert [rng.random() for rng in generators(1, "a", 2)] == draws[1, "a"][:2]
+    assert draws[1, "weights"] == pytest.approx([0.882003, 0.515065, 0.699403], abs=1e-6)
+    np.testing.assert_array_equal(generator(1, "weights").random(3), draws[1, "weights"])
 
 
 # The files of a study
 
 
-def a_run(variant, seed, accuracies, *, status="ok", losses=None, test=(0.5, 0.8)) -> Run:
+def a_run(accuracies, *, status="ok", losses=None, test=(0.5, 0.8)) -> Run:
     losses = losses or [1.0 / number for number in range(1, len(accuracies) + 1)]
     history = [
-        {"epoch": number, "train_loss": 1 / 3, "loss": loss, "accuracy": accuracy}
+        {"epoch": number, "train_loss": 1 / 3, "train_accuracy": 0.9, "loss": loss, "accuracy": accuracy}
         for number, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True), start=1)
     ]
-    return Run(variant, seed, status, "validation", len(losses), len(losses), history, *test)
+    return Run(status, "validation", len(losses), len(losses), history, *test)
 
 
 def test_the_three_files_of_a_study(tmp_path):
-    runs = [a_run("0.1", 1, [0.5, 0.75]), a_run("0.1", 2, [0.5, 0.85])]
-    runs.append(a_run("2", 1, [0.6, 0.1], status="diverged", losses=[2.5, math.nan], test=(math.nan, 0.1)))
+    diverged = a_run([0.6, 0.1], status="diverged", losses=[2.5, math.nan], test=(math.nan, 0.1))
+    runs = {("0.1", 1): a_run([0.5, 0.75]), ("0.1", 2): a_run([0.5, 0.85]), ("2", 1): diverged}
     write_study(tmp_path, runs)
     assert (tmp_path / "history.csv").read_text() == (
-        "variant,seed,epoch,train_loss,validation_loss,validation_accuracy\n"
-        "0.1,1,1,0.333333,1,0.5\n0.1,1,2,0.333333,0.5,0.75\n"
-        "0.1,2,1,0.333333,1,0.5\n0.1,2,2,0.333333,0.5,0.85\n"
-        "2,1,1,0.333333,2.5,0.6\n2,1,2,0.333333,,0.1\n"
+        "variant,seed,epoch,train_loss,train_accuracy,validation_loss,validation_accuracy\n"
+        "0.1,1,1,0.333333,0.9,1,0.5\n0.1,1,2,0.333333,0.9,0.5,0.75\n"
+        "0.1,2,1,0.333333,0.9,1,0.5\n0.1,2,2,0.333333,0.9,0.5,0.85\n"
+        "2,1,1,0.333333,0.9,2.5,0.6\n2,1,2,0.333333,0.9,,0.1\n"
     )
     assert (tmp_path / "runs.csv").read_text() == (
         "variant,seed,status,epochs,best_epoch,split,final_loss,final_accuracy,best_loss,best_accuracy,"
@@ -366,7 +358,7 @@ def test_the_three_files_of_a_study(tmp_path):
 
 def test_the_summary_of_a_study_does_not_depend_on_the_test_images(tmp_path):
     for folder, test in (("a", (0.5, 0.8)), ("b", (9.0, 0.1))):
-        write_study(tmp_path / folder, [a_run("x", seed, [0.5, 0.7], test=test) for seed in (1, 2)])
+        write_study(tmp_path / folder, {("x", seed): a_run([0.5, 0.7], test=test) for seed in (1, 2)})
     assert (tmp_path / "a/metrics.json").read_bytes() == (tmp_path / "b/metrics.json").read_bytes()
 
 
@@ -423,8 +415,8 @@ def test_the_most_confident_errors_come_first():
 
 
 def test_headline_figures_are_those_of_the_epoch_that_was_kept():
-    history = a_run("x", 1, [0.6, 0.71234, 0.7], losses=[1.0, 0.51239, 0.6]).history
-    stopped = Run("x", 1, "ok", "validation", 2, 2, history, 0.61237, 0.75)
+    history = a_run([0.6, 0.71234, 0.7], losses=[1.0, 0.51239, 0.6]).history
+    stopped = Run("ok", "validation", 2, 2, history, 0.61237, 0.75)
     probabilities = confident([0.9, 0.9, 0.9, 0.6], [0, 1, 2, 0])
     probabilities[3] = [0.6, 0.1, 0.3]
     assert headline_metrics(stopped, np.array([0, 1, 2, 2]), probabilities) == {
@@ -440,7 +432,7 @@ def test_headline_figures_are_those_of_the_epoch_that_was_kept():
 
 
 def test_the_files_of_a_diverged_model_hold_no_nan(tmp_path):
-    diverged = a_run("x", 1, [0.1], status="diverged", losses=[math.nan], test=(math.nan, 0.5))
+    diverged = a_run([0.1], status="diverged", losses=[math.nan], test=(math.nan, 0.5))
     write_final_model(tmp_path, diverged, np.eye(2)[[0, 1]], np.full((2, 2), np.nan), ("a", "b"))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("calibration.csv", "classes.csv", "confusion.csv", "errors.csv", "history.csv", "metrics.json")

@@ -22,7 +22,8 @@ from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import load_yaml
 
-# Every stage imports these. Errors do not affect results, and DVC tracks the parameters by their values.
+# Every stage imports these. Errors do not affect results, and DVC tracks the parameters by their values: also
+# `arithmetic`, from which `stages/__init__.py` follows.
 LEAVES = {"stages/__init__.py", "stages/errors.py", "stages/params.py"}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from distributed import CancelledError, Client, KilledWorker, as_completed, get_worker
+from distributed.comm import CommClosedError
 from distributed.diagnostics.plugin import UploadFile
 
 from stages.errors import StudyError
@@ -20,6 +21,7 @@ from stages.training.results import Run
 from stages.training.run_cache import Task, environment, file_hash, loaded_files
 
 VARIABLE = "STUDY_SCHEDULER"
+COMMAND = "PYTHONPATH=. dask worker --preload-nanny stages"  # imported before the worker's own process loads NumPy
 TIMEOUT = 15  # seconds to find the scheduler, and a first worker
 
 
@@ -40,7 +42,7 @@ def train_on_cluster(address: str, train: Train, data: Path, tasks: Sequence[Tas
             except KilledWorker as error:
                 count, last = error.allowed_failures + 1, error.last_worker.address
                 raise RunFailed(index, f"lost its worker {count} times, the last one {last}") from error
-            except CancelledError as error:
+            except (CancelledError, CommClosedError) as error:
                 # The client still tries to reconnect, and would log a stack trace.
                 logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
                 raise StudyError(
@@ -50,7 +52,7 @@ def train_on_cluster(address: str, train: Train, data: Path, tasks: Sequence[Tas
             except ModuleNotFoundError as error:
                 raise StudyError(
                     f"{VARIABLE}: a worker cannot import {error.name}: start it in a copy of the project, by "
-                    "PYTHONPATH=. dask worker, with the libraries of requirements.txt"
+                    f"{COMMAND}, with the libraries of requirements.txt"
                 ) from error
             yield index, run
 
@@ -101,6 +103,6 @@ def train_on_worker(train: Train, sent: str, task: Task, wanted: dict[str, str],
         if found.get(what) != value:
             raise StudyError(
                 f"the worker {worker.address} has another {what}, {found.get(what, 'none')} instead of {value}: "
-                "make them equal and start it again"
+                f"make them equal and start it again, by {COMMAND}"
             )
     return single_threaded(train, Path(worker.local_directory) / sent, task)
