@@ -116,5 +116,6 @@ def estimate_text(comparison: Comparison, estimate: Estimate, level: float) -> s
 def counts_text(counts: dict[str, int]) -> str:
     """Verdicts in a sentence: `7 are supported, 3 contradicted and 1 undecided`."""
     (first, count), *others = ((verdict, count) for verdict, count in counts.items() if count)
-    text = listed([f"{count} are {first}", *(f"{count} {verdict}" for verdict, count in others)])
+    verb = "is" if count == 1 else "are"
+    text = listed([f"{count} {verb} {first}", *(f"{count} {verdict}" for verdict, count in others)])
     return text.replace(" artefact", " artefacts of the code")
