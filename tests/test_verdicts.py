@@ -580,7 +580,7 @@ def test_the_next_look_is_for_studies_with_open_claims():
     assert looks.open_studies(SimpleNamespace(judgements=found), params) == {
         ("ablations", "first", 10): ["X1 (as run)", "X3 (as run)"]
     }
-    # After 40 seeds there is no other look.
+    # 40 seeds are the last look.
     last = judge([a_claim()], lambda claim: Evidence({"first": a_study({"a": WIDE * 8, "b": [0.67] * 40})}))
     assert (last[0].verdict, last[0].look) == ("undecided", 40)
     assert looks.open_studies(SimpleNamespace(judgements=last), params) == {}

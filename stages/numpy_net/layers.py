@@ -37,7 +37,7 @@ class Dense:
     def backward(self, error: np.ndarray, input_error: bool = True) -> np.ndarray | None:
         """dL/dz (batch, units) -> dL/dx = error Wᵀ (batch, inputs); sets dL/dW = xᵀ error and dL/db = Σ error.
 
-        Nobody needs the first layer's dL/dx: `input_error=False` saves the product.
+        The first layer's dL/dx is not used: `input_error=False` skips the product.
         """
         np.dot(self.x.T, error, out=self.weight_gradient)  # (inputs, units)
         if self.biases is not None:

@@ -54,9 +54,10 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Finding:
-    """A comparison on some runs at a look, with the p-values that it holds, goes the other way, and is no difference.
+    """A comparison on some runs at a look, with the p-values of three tests.
 
-    `against_corrected`, `none_corrected`: over the family.
+    `p_for`: that it holds; `p_against`: that it goes the other way; `p_none`: that there is no difference.
+    `against_corrected`, `none_corrected`: the last two, corrected over the family.
     """
 
     comparison: Comparison
