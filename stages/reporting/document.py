@@ -1,4 +1,4 @@
-"""The files of the report: figures, report.md, and a card for each final model (after Mitchell et al. 2019)."""
+"""The files of the report: figures, report.md, appendix.md, and a card for each final model (Mitchell et al. 2019)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,13 +9,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from stages.reporting import figures_models, figures_studies
+from stages.reporting import figures_models, figures_summary
 from stages.reporting.context import context
-from stages.reporting.figures_summary import draw_summary
-from stages.reporting.names import model_figure
+from stages.reporting.figures_studies import draw_study
 from stages.reporting.pictures import Pictures
-from stages.reporting.style import report_style, save
-from stages.reporting.sweeps import PREFIXES, further_studies, published_sweeps
+from stages.reporting.studies import views
+from stages.reporting.style import report_style, save, save_dark
 from stages.verdicts.findings import Findings
 from stages.verdicts.reading import Results
 
@@ -24,27 +23,24 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def drawings(results: Results, findings: Findings, pictures: Mapping[str, Pictures]) -> dict[str, Callable[[], Figure]]:
     """A function that draws each figure, by the name of its file."""
-    found: dict[str, Callable[[], Figure]] = {"summary": partial(draw_summary, results, findings)}
+    found: dict[str, Callable[[], Figure]] = {
+        "summary": partial(figures_summary.draw_summary, results, findings),
+        "error_signal": figures_summary.draw_error_signal,
+        "bugs": partial(figures_summary.draw_effects, findings),
+    }
     for framework in (results.numpy, results.torch):
-        prefix = PREFIXES[framework.name]
-        for sweep in published_sweeps(framework):
-            found[prefix + sweep.name] = partial(figures_studies.draw_sweep, sweep)
-        for result, groups in further_studies(framework):
-            draw = partial(figures_studies.draw_study, result)
-            found[prefix + result.name] = partial(figures_studies.draw_groups, groups) if groups else draw
-        if framework.comparable:
-            runs = findings.runs[findings.runs["framework"] == framework.name]
-            found[f"{framework.name.lower()}_grid"] = partial(figures_studies.draw_grid, runs, framework)
-    found[model_figure("published", "history")] = partial(figures_models.draw_history, results.published)
+        found |= {view.figure: partial(draw_study, view) for view in views(framework, findings)}
     for name, model in results.models.items():
-        found[model_figure(name, "history")] = partial(figures_models.draw_history, model)
-        found[model_figure(name, "confusion")] = partial(figures_models.draw_confusion, model.confusion)
-        found[model_figure(name, "calibration")] = partial(figures_models.draw_calibration, model.calibration)
-        found[model_figure(name, "weights")] = partial(figures_models.draw_weights, pictures[name].weights)
+        own = {
+            "history": partial(figures_models.draw_history, model),
+            "confusion": partial(figures_models.draw_confusion, model.confusion),
+            "calibration": partial(figures_models.draw_calibration, model.calibration),
+        }
         if len(model.errors):
-            found[model_figure(name, "errors")] = partial(
-                figures_models.draw_errors, model.errors, pictures[name].errors
-            )
+            own["errors"] = partial(figures_models.draw_errors, model.errors, pictures[name].errors)
+        if pictures[name].shows_patterns:
+            own["weights"] = partial(figures_models.draw_weights, pictures[name].weights)
+        found |= {f"{name}_{kind}": draw for kind, draw in own.items()}
     return found
 
 
@@ -52,14 +48,15 @@ def draw_figures(figures: Mapping[str, Callable[[], Figure]], folder: Path) -> N
     """Write every figure to `folder`."""
     with report_style():
         for name, draw in figures.items():
-            save(draw(), folder / f"{name}.png")
+            save(draw(), folder / f"{name}.svg")
+    save_dark(folder / "summary.svg")
 
 
 def write_report(results: Results, findings: Findings, pictures: Mapping[str, Pictures]) -> dict[str, str]:
-    """The report and the model cards in Markdown, by their paths; pictures are in figures/, next to the report."""
+    """The report, its appendix and the model cards in Markdown, by their paths; figures are in figures/, beside it."""
     known = context(results, findings, pictures)
-    cards = {f"cards/{name}.md": render("card.md.j2", known | {"name": name}) for name in results.models}
-    return {"report.md": render("report.md.j2", known), **cards}
+    documents = {f"{name}.md": render(f"{name}.md.j2", known) for name in ("report", "appendix")}
+    return documents | {f"cards/{name}.md": render("card.md.j2", known | {"name": name}) for name in results.models}
 
 
 def render(template: str, known: Mapping[str, Any], *, html: bool = False) -> str:

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from stages.reporting import style
-from stages.reporting.curves import set_scales
-from stages.reporting.style import SMALL, new_figure
+from stages.reporting.style import SMALL, WIDTH, new_figure
 from stages.verdicts.reading import ModelResult
+from stages.verdicts.statistics import of_share
 from stages.verdicts.text import number
 
 ERROR_COLUMNS, WEIGHT_COLUMNS = 5, 8  # pictures in a row
@@ -17,88 +17,79 @@ ERROR_COLUMNS, WEIGHT_COLUMNS = 5, 8  # pictures in a row
 
 def draw_history(model: ModelResult) -> Figure:
     """Accuracy and loss by epoch, on training and on scored images, and the epoch of the lowest loss."""
-    figure = new_figure(2.7)
-    accuracy, loss = figure.subplots(1, 2)
-    history = model.history
-    for axes, quantity in ((accuracy, "accuracy"), (loss, "loss")):
-        if f"train_{quantity}" in history:  # results of the first edition have no training accuracy
-            line = {"color": style.TRAINING, "linestyle": "--", "label": "training"}
-            axes.plot(history["epoch"], history[f"train_{quantity}"], **line)
-        axes.plot(history["epoch"], history[quantity], color=style.SCORED, label=model.split)
-    set_scales([accuracy], [loss])
-    best = model.metrics.get("best_epoch", 0)
-    for axes in (accuracy, loss):
-        axes.set_xlabel("epoch")
+    figure = new_figure(2.2)
+    best, history = model.metrics.get("best_epoch", 0), model.history
+    for axes, quantity in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
+        lines = {"training": (f"train_{quantity}", style.TRAINING), model.split: (quantity, style.FIXED)}
+        ends = {name: history[column].iloc[-1] for name, (column, _) in lines.items()}
+        for name, (column, colour) in lines.items():
+            axes.plot(history["epoch"], history[column], color=colour)
+            higher = ends[name] == max(ends.values())
+            beside = {"xytext": (0, 5 if higher else -5), "textcoords": "offset points", "ha": "right"}
+            end = (history["epoch"].iloc[-1], ends[name])
+            axes.annotate(name, end, va="bottom" if higher else "top", color=colour, fontsize=SMALL, **beside)
         if best:
-            axes.axvline(best, color=style.NOTE, linewidth=1, linestyle=":", label=f"lowest loss, epoch {best}")
-    accuracy.set_title("accuracy")
-    loss.set_title("cross-entropy loss (nats)")
-    loss.legend(loc="upper right", frameon=True, framealpha=1, edgecolor="none")
+            axes.axvline(best, color=style.FAINT, linewidth=1, linestyle=":")
+        axes.margins(y=0.2)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel("epoch" + (f" (dotted: lowest loss, {best})" if best and quantity == "loss" else ""))
+        axes.set_title("accuracy" if quantity == "accuracy" else "loss (nats)")
     return figure
 
 
 def draw_confusion(confusion: pd.DataFrame) -> Figure:
     """Counts, one row per true class; coloured by the square root, so that the few errors are visible too."""
-    counts = confusion.to_numpy()
-    figure = new_figure(5.6, width=6.4)
+    counts, names = confusion.to_numpy(), list(confusion.index)
+    figure = new_figure(4.6)
     axes = figure.subplots()
     axes.grid(False)
     norm = PowerNorm(0.5, vmin=0, vmax=max(counts.max(), 1))
-    image = axes.imshow(counts, cmap=style.COUNTS_MAP, norm=norm)
+    axes.pcolormesh(counts, cmap=style.COUNTS_MAP, norm=norm)
     for (row, column), count in np.ndenumerate(counts):
-        colour = style.PAPER if norm(count) > 0.6 else style.INK if count else style.FAINT
-        axes.text(column, row, f"{count}", ha="center", va="center", color=colour, fontsize=SMALL)
-    names = list(confusion.index)
-    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(names)), names)
+        colour = style.ON_DARK if norm(count) > 0.6 else style.ON_LIGHT
+        axes.text(column + 0.5, row + 0.5, f"{count}", ha="center", va="center", color=colour, fontsize=SMALL)
+    axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(np.arange(len(names)) + 0.5, names)
+    axes.invert_yaxis()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    figure.colorbar(image, shrink=0.8, label="test images (colour by square root)")
     return figure
 
 
 def draw_calibration(bins: pd.DataFrame) -> Figure:
-    """The reliability diagram, accuracy by confidence of each bin; and how many images each bin has."""
+    """The reliability diagram: accuracy by confidence with Wilson's intervals; below, how many images each bin has."""
     filled = bins[bins["count"] > 0]
-    figure = new_figure(2.9)
-    reliability, counts = figure.subplots(1, 2)
-    reliability.plot([0, 1], [0, 1], color=style.PUBLISHED, linewidth=1, linestyle="--", label="perfect calibration")
-    gap = {"color": style.CONFIDENCE, "linewidth": 1.5, "label": "difference"}
-    reliability.vlines(filled["confidence"], filled["accuracy"], filled["confidence"], **gap)
-    reliability.plot(filled["confidence"], filled["accuracy"], color=style.SCORED)
-    sizes = 10 + 70 * filled["count"] / filled["count"].max()
-    points = {"zorder": 3, "label": "test images of a bin"}
-    reliability.scatter(filled["confidence"], filled["accuracy"], sizes, style.SCORED, **points)
-    reliability.set_aspect("equal")
-    reliability.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="mean confidence", ylabel="accuracy")
-    reliability.set_title("accuracy by confidence")
-    reliability.legend(loc="lower right")
-    bars = {"align": "edge", "color": style.SCORED, "alpha": 0.55, "edgecolor": style.PAPER}
-    counts.bar(bins["low"], bins["count"], bins["high"] - bins["low"], **bars)
-    shares = {"mean confidence": ("confidence", style.CONFIDENCE, "-"), "accuracy": ("accuracy", style.INK, "--")}
-    for name, (column, colour, line) in shares.items():
-        mean = np.average(filled[column], weights=filled["count"])
-        counts.axvline(mean, color=colour, linestyle=line, label=f"{name} {mean:.3f}")
-    counts.set(xlim=(0, 1.02), xlabel="confidence", ylabel="test images")
+    hits = (filled["accuracy"] * filled["count"]).round().astype(int)
+    ends = np.array([of_share(hit, count) for hit, count in zip(hits, filled["count"], strict=True)])
+    figure = new_figure(4.2)
+    reliability, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    reliability.plot([0, 1], [0, 1], color=style.NOTE, linewidth=1, linestyle="--")
+    reliability.text(0.98, 0.04, "dashed: perfect calibration", color=style.NOTE, fontsize=SMALL, ha="right")
+    reliability.vlines(filled["confidence"], ends[:, 0], ends[:, 1], color=style.FIXED, linewidth=1.2)
+    reliability.plot(filled["confidence"], filled["accuracy"], "o", color=style.FIXED, clip_on=False)
+    reliability.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
+    counts.bar(bins["low"], bins["count"], bins["high"] - bins["low"], align="edge", color=style.FAINT, linewidth=0)
+    counts.set(xlabel="confidence", ylabel="images")
+    counts.yaxis.set_major_locator(MaxNLocator(3))
     counts.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    counts.set_title("number of images")
-    counts.legend(loc="upper left")
     return figure
 
 
 def draw_errors(errors: pd.DataFrame, pictures: np.ndarray) -> Figure:
     """The most confident errors with their pictures, uint8 (n, height, width, channels)."""
     rows = -(-len(errors) // ERROR_COLUMNS)
-    figure = new_figure(1.62 * rows)
-    grid = figure.subplots(rows, ERROR_COLUMNS, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, picture, error in zip(grid.flat, pictures, errors.itertuples(), strict=False):
-        axes.imshow(picture.squeeze(), cmap=style.GREY_MAP, vmin=0, vmax=255)
+    figure = new_figure(1.42 * rows)
+    axes = figure.subplots()
+    for place, (picture, error) in enumerate(zip(pictures, errors.itertuples(), strict=True)):
+        top, left = 1.5 * (place // ERROR_COLUMNS), 1.05 * (place % ERROR_COLUMNS)
+        axes.imshow(picture.squeeze(), cmap=style.GREY_MAP, vmin=0, vmax=255, extent=(left, left + 1, top + 1, top))
         text = f"{error.label}\n→ {error.predicted}\n{number(100 * error.confidence, 1)} %"
-        axes.set_title(text, fontsize=SMALL, fontweight="normal", pad=3)
+        axes.text(left, top - 0.03, text, fontsize=SMALL, va="bottom", linespacing=1.05)
+    axes.set(xlim=(0, 1.05 * ERROR_COLUMNS - 0.05), ylim=(1.5 * rows - 0.5, -0.48))
+    axes.axis("off")
     return figure
 
 
@@ -106,19 +97,20 @@ def draw_weights(weights: np.ndarray) -> Figure:
     """First-layer weights (n, height, width, channels) as pictures on one scale around zero; three channels in
     colour, where grey is 0.
     """
-    rows = -(-len(weights) // WEIGHT_COLUMNS)
-    coloured = weights.shape[-1] == 3
-    figure = new_figure((0.9 if coloured else 0.76) * rows)
-    grid = figure.subplots(rows, WEIGHT_COLUMNS, squeeze=False)
+    count, height, width, channels = weights.shape
+    rows = -(-count // WEIGHT_COLUMNS)
     limit = max(float(np.quantile(np.abs(weights), 0.998)), 1e-6)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, picture in zip(grid.flat, weights, strict=False):
-        if coloured:
-            axes.imshow(np.clip(0.5 + picture / (2 * limit), 0, 1))
-        else:
-            image = axes.imshow(picture.mean(axis=-1), cmap=style.WEIGHTS_MAP, vmin=-limit, vmax=limit)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
-    if not coloured:
-        figure.colorbar(image, ax=grid, shrink=0.5, label="weight", extend="both")
+    mosaic = np.full((rows * (height + 2), WEIGHT_COLUMNS * (width + 2), channels), np.nan)  # pictures, 2 pixels apart
+    for place, picture in enumerate(weights):
+        top, left = place // WEIGHT_COLUMNS * (height + 2), place % WEIGHT_COLUMNS * (width + 2)
+        mosaic[top : top + height, left : left + width] = picture
+    figure = new_figure(WIDTH * mosaic.shape[0] / mosaic.shape[1])
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    if channels == 3:
+        opaque = np.isfinite(mosaic[..., :1])
+        axes.imshow(np.concatenate([np.clip(0.5 + np.nan_to_num(mosaic) / (2 * limit), 0, 1), opaque], axis=-1))
+    else:
+        axes.imshow(mosaic.mean(axis=-1), cmap=style.WEIGHTS_MAP, vmin=-limit, vmax=limit)
     return figure

@@ -1,200 +1,137 @@
-"""Figures of studies: published curves and ours, further studies, training with one change, every published run."""
+"""The figure of a study: where its runs end, and how they get there, with one colour for each source of numbers."""
 
 import textwrap
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator
 
-from stages.reporting import style, sweeps
-from stages.reporting.curves import accuracy_axis, draw_variant, legend_lines, name_ends, set_scales
-from stages.reporting.names import AS_PUBLISHED, label
-from stages.reporting.style import SMALL, THIN, new_figure, styles_of
-from stages.reporting.sweeps import Sweep
-from stages.verdicts.reading import AS_RUN, Curves, Framework, StudyResult
-from stages.verdicts.reproduction import NO
+from stages.reporting import studies, style
+from stages.reporting.studies import PUBLISHED, View
+from stages.reporting.style import SMALL, new_figure
+from stages.verdicts.reading import Curves
+from stages.verdicts.statistics import of_mean
 
-DIAMOND = {"color": style.REPRODUCED, "marker": "D", "markersize": 3.8}
-SQUARE = {"color": style.CORRECTED, "marker": "s", "markersize": 4}
-MARKS = {
-    sweeps.PUBLISHED: {**{"color": style.PUBLISHED, "marker": "o", "markerfacecolor": style.PAPER, "markersize": 5.5}},
-    sweeps.REPRODUCED: DIAMOND,
-    sweeps.RUN: DIAMOND,
-    sweeps.CORRECTED: SQUARE,
-    sweeps.REPORTED: SQUARE,
+COLOURS = {
+    studies.PUBLISHED: style.PUBLISHED,
+    studies.AS_RUN: style.AS_RUN,
+    "F1 fixed": style.ONE_FIXED,
+    "F2 fixed": style.ONE_FIXED,
+    studies.FIXED: style.FIXED,
+    studies.ADDED: style.ADDED,
 }
-QUANTITIES = ("accuracy", "loss")
-PUBLISHED_LINE = {"color": style.PUBLISHED, "linestyle": style.SOLID}
-# How many characters fit into a row of the legend, where a line counts as six, and under the axis.
-LEGEND_WIDTH, TICKS_WIDTH = 95, 78
-PANEL = 1.75  # inches: about the height of a panel of curves
-GRID_COLUMNS, GRID_HEIGHT = 6, 1.3  # panels in a row, inches of one
-GRID_LABELS = 0.16  # of a panel's height, from one label to the next
-GRID_EPOCHS = (1, 3, 10, 30, 100)
-GRID_STYLES = {
-    "published": PUBLISHED_LINE,
-    "as run here, mean and range over seeds": {"color": style.REPRODUCED, "linestyle": style.SOLID},
-}
+MARKS = {studies.PUBLISHED: "x", studies.AS_RUN: "o", studies.FIXED: "s", studies.ADDED: "^"}
+COLUMNS = 3  # panels of curves in a row
+FAILED = 0.25  # accuracies below are of runs that collapsed: they are drawn at the edge, with their number
 
 
-def draw_sweep(sweep: Sweep) -> Figure:
-    """Accuracy and loss by epoch, a column for each source on common scales; below, the final accuracies."""
-    figure = new_figure(6.7)
-    curves, summary = figure.subfigures(2, 1, height_ratios=(2.9, 1))
-    grid = curves.subplots(2, len(sweep.columns), sharex=True, sharey="row", squeeze=False)
-    draw_panels(grid, sweep.columns, sweep.styles, len(sweep.styles))
-    for (column, runs), panels in zip(sweep.columns.items(), grid.T, strict=True):
-        panels[0].set_title(f"{column}, {runs.split if runs else sweep.split} images", color=MARKS[column]["color"])
-        for axes, quantity in zip(panels, QUANTITIES, strict=True):
-            if runs:
-                name_ends(axes, runs, sweep.styles, quantity, PANEL)
-    grid[0, 0].set_ylabel("accuracy")
-    grid[1, 0].set_ylabel("cross-entropy loss (nats)")
-    fitting = max(LEGEND_WIDTH // (6 + max(map(len, sweep.styles))), 1)
-    rows = -(-len(sweep.styles) // fitting)
-    curves.legend(
-        handles=legend_lines(sweep.styles),
-        title=sweep.title.lower() + (f" (baseline: {sweep.baseline}, the thicker line)" if sweep.baseline else ""),
-        loc="outside lower center",
-        ncols=-(-len(sweep.styles) // rows),  # rows of about equal length
-        handlelength=2.4,
-        columnspacing=1.2,
-    )
-    draw_ends(summary.subplots(), sweep)
+def draw_study(view: View) -> Figure:
+    """Above, a row for each variant; below, a panel of curves for each."""
+    rows = -(-len(view.labels) // COLUMNS)
+    lines = sum(len(sources_of(view, label)) for label in view.labels)
+    heights = 0.75 + 0.1 * len(view.labels) + 0.105 * lines, 0.35 + 1.05 * rows
+    figure = new_figure(sum(heights) + 0.35)
+    figure.suptitle(textwrap.fill(finding(view), 60), x=0.012, ha="left", fontsize=9, fontweight="bold")
+    above, below = figure.subfigures(2, 1, height_ratios=heights)
+    draw_ends(above.subplots(), view)
+    draw_curves(below.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False), view)
+    below.supxlabel("epoch", fontsize=SMALL, color=style.NOTE)
+    below.supylabel("accuracy", fontsize=SMALL, color=style.NOTE)
     return figure
 
 
-def draw_panels(
-    grid: np.ndarray, columns: Mapping[str, Curves | None], styles: dict[str, dict], among: int = 3
-) -> None:
-    """A column of panels for each of `columns`: accuracy above, loss below."""
-    for curves, panels in zip(columns.values(), grid.T, strict=True):
-        for axes, quantity in zip(panels, QUANTITIES, strict=True):
-            if curves is None:
-                axes.text(0.5, 0.5, "no results", transform=axes.transAxes, ha="center", color=style.NOTE)
-                continue
-            for variant in (each for each in styles if each in curves.variants):
-                draw_variant(axes, curves, variant, quantity, styles[variant], among)
-        panels[1].set_xlabel("epoch")
-    set_scales(grid[0], grid[1])
+def finding(view: View) -> str:
+    """What the study shows, in a line."""
+    reproduced, run = view.reproduced
+    if run:
+        tested: dict[str, list[str]] = {}
+        for each in view.judgements:
+            if each.claim.rule:
+                tested.setdefault(each.verdict, []).append(each.claim.id)
+        verdicts = "; ".join(f"{', '.join(ids)} {verdict}" for verdict, ids in tested.items())
+        return f"{view.title}: {reproduced} of {run} published runs reproduced. {verdicts}".strip()
+    runs = next(reversed(view.sources.values())).runs
+    return f"{view.title}: {studies.extremes(runs.groupby('variant', sort=False)['end'].mean().to_dict())}"
 
 
-def draw_ends(axes: Axes, sweep: Sweep) -> None:
-    """Accuracy after training by label; each column has its marker: one dot per seed, a line over all of them."""
-    labels = list(sweep.styles)
-    known = {column: runs for column, runs in sweep.columns.items() if runs}
-    for place, (column, runs) in enumerate(known.items()):
-        ends = runs.runs.groupby("variant", sort=False)[sweep.ends].agg(["mean", "min", "max"]).loc[runs.variants]
-        x = np.array([labels.index(variant) for variant in ends.index]) + 0.16 * (place - (len(known) - 1) / 2)
-        colour = MARKS[column]["color"]
-        axes.vlines(x, ends["min"], ends["max"], color=colour, linewidth=THIN)
-        seeds = runs.runs["variant"].map(dict(zip(ends.index, x, strict=True)))
-        axes.plot(seeds, runs.runs[sweep.ends], ".", color=colour, markersize=3, alpha=0.6)
-        axes.plot(x, ends["mean"], linestyle="", label=column, **MARKS[column])
-    accuracy_axis(axes)
-    width = TICKS_WIDTH // len(labels)
-    axes.set_xticks(range(len(labels)), [textwrap.fill(each, width, break_long_words=False) for each in labels])
-    axes.set_xlim(-0.6, len(labels) - 0.4)
-    axes.set_xlabel(sweep.title.lower() + (" (not to scale)" if sweep.ordered else ""))
-    axes.set_ylabel(f"final {sweep.split} accuracy")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), handlelength=1, labelcolor="markeredgecolor")
+def sources_of(view: View, label: str) -> dict[str, Curves]:
+    """The sources that have a variant."""
+    return {name: curves for name, curves in view.sources.items() if label in curves.variants}
 
 
-def draw_study(result: StudyResult) -> Figure:
-    """Accuracy and loss by epoch; at the right each variant's seeds, whose labels are the legend of all three."""
-    curves = result.select({label(variant): variant for variant in result.variants})
-    styles = styles_of(result.name, curves.variants)
-    height = max(2.6, 1.3 + 0.26 * len(styles))
-    figure = new_figure(height)
-    accuracy, loss, ends = figure.subplots(1, 3, width_ratios=(1, 1, 0.8))
-    for variant, line in styles.items():
-        draw_variant(accuracy, curves, variant, "accuracy", line, len(styles))
-        draw_variant(loss, curves, variant, "loss", line, len(styles))
-    set_scales([accuracy], [loss])
-    for axes, quantity, name in ((accuracy, "accuracy", "accuracy"), (loss, "loss", "loss (nats)")):
-        name_ends(axes, curves, styles, quantity, height - 0.7)
-        axes.set_xlabel("epoch")
-        axes.set_title(f"{result.split} {name}")
-    draw_ends_by_variant(ends, curves, styles)
-    ends.set_title("final, each seed")
-    ends.set_xlabel(f"{result.split} accuracy")
-    return figure
-
-
-def draw_ends_by_variant(axes: Axes, curves: Curves, styles: Mapping[str, dict]) -> None:
-    """One row per variant, in the style of its curves: the final accuracy of every seed, and a bar at their mean."""
-    for place, (variant, line) in enumerate(styles.items()):
-        values = curves.runs_of(variant)["final_accuracy"]
-        axes.axhline(place, color=line["color"], linestyle=line["linestyle"], linewidth=THIN, alpha=0.5)
-        axes.plot([values.mean()], [place], "|", color=line["color"], markersize=12, markeredgewidth=2)
-        axes.plot(values, [place] * len(values), "o", color=line["color"], markersize=3.5, alpha=0.75)
+def draw_ends(axes: Axes, view: View) -> None:
+    """Accuracies after training: the published one, and of ours the seeds, their mean, and the prediction interval."""
+    low, high = reach(view)
+    pad = 0.04 * (high - low)
+    place, ticks, seen = 0, [], dict.fromkeys(view.sources)
+    for label in view.labels:
+        own = sources_of(view, label)
+        ticks.append(place + (len(own) - 1) / 2)
+        for name, curves in own.items():
+            values, colour = curves.runs_of(label)["end"].to_numpy(), COLOURS[name]
+            mean = values.mean()
+            if name != PUBLISHED and len(values) > 1:
+                ends = np.clip(of_mean(values).prediction_interval(), low, high)
+                axes.hlines(place, *np.nan_to_num(ends, nan=low), color=colour, linewidth=3.5, alpha=0.22)
+                axes.plot(np.maximum(values, low), [place] * len(values), ".", color=colour, markersize=2.5)
+            (seen[name],) = axes.plot([max(mean, low)], [place], MARKS.get(name, "D"), color=colour)
+            if mean < low:
+                beside = {"xytext": (6, -2.6), "textcoords": "offset points", "fontsize": SMALL, "color": colour}
+                axes.annotate(f"{mean:.2f}", (low, place), **beside)
+            place += 1
+        place += 1
+    axes.set_yticks(ticks, view.labels)
+    axes.set_ylim(place - 0.8, -0.8)
+    axes.set_xlim(low - pad, high + pad)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.grid(visible=False, axis="y")
-    axes.margins(x=0.1)
-    accuracy_axis(axes, "x")
-    axes.set_yticks(range(len(styles)), list(styles))
-    for tick, line in zip(axes.get_yticklabels(), styles.values(), strict=True):
-        tick.set_color(line["color"])
-        tick.set_fontweight("bold")
-    axes.set_ylim(len(styles) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(f"{view.split} accuracy after training")
+    words = {"labelcolor": "linecolor", "handletextpad": 0.1, "columnspacing": 1, "borderpad": 0}
+    axes.legend(seen.values(), seen, loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=len(seen), **words)
 
 
-def draw_groups(groups: Mapping[str, Curves]) -> Figure:
-    """One column per group: the training as published in grey, those with one change in colour."""
-    labels = list(dict.fromkeys(variant for curves in groups.values() for variant in curves.variants))
-    styles = {AS_PUBLISHED: PUBLISHED_LINE, **styles_of("", [each for each in labels if each != AS_PUBLISHED])}
-    figure = new_figure(4.2)
-    grid = figure.subplots(2, len(groups), sharex=True, sharey="row", squeeze=False)
-    draw_panels(grid, groups, styles)
-    for axes, title in zip(grid[0], groups, strict=True):
-        axes.set_title(title)
-    split = next(iter(groups.values())).split
-    grid[0, 0].set_ylabel(f"{split} accuracy")
-    grid[1, 0].set_ylabel(f"{split} loss (nats)")
-    figure.legend(handles=legend_lines(styles), loc="outside lower center", ncols=min(len(styles), 5))
-    return figure
+def reach(view: View) -> tuple[float, float]:
+    """The accuracies that the rows show: all intervals of runs that learnt, within twice the reach of the runs."""
+    ends, intervals = [], []
+    for name, curves in view.sources.items():
+        for _, values in curves.runs.groupby("variant")["end"]:
+            ends += list(values)
+            if name != PUBLISHED and values.mean() > FAILED:
+                intervals += of_mean(values).prediction_interval()
+    learnt = np.array([each for each in ends if each > FAILED] or [0.0, 1.0])
+    low, high = learnt.min(), learnt.max()
+    more = max(high - low, 0.005)
+    found = np.clip([*learnt, *(each for each in intervals if np.isfinite(each))], low - more, min(high + more, 1))
+    failed = 0.15 * np.ptp(found) if min(ends) <= FAILED else 0  # room for the numbers of runs that collapsed
+    return found.min() - failed, found.max()
 
 
-def draw_grid(runs: pd.DataFrame, framework: Framework) -> Figure:
-    """A panel for each of `runs`, the framework's reproductions, on one scale; those not reproduced are coloured."""
-    published = framework.published
-    rows = -(-len(runs) // GRID_COLUMNS)
-    figure = new_figure(GRID_HEIGHT * rows + 0.5)
-    grid = figure.subplots(rows, GRID_COLUMNS, sharex=True, sharey=True, squeeze=False)
-    theirs, ours = GRID_STYLES.values()
-    for axes in grid.flat[len(runs) :]:
+def draw_curves(grid: np.ndarray, view: View) -> None:
+    """Accuracy by epoch: the mean of the seeds, a band for their range; runs that collapsed are thin lines."""
+    learnt = []
+    for axes, label in zip(grid.flat, view.labels, strict=False):
+        for name, curves in sources_of(view, label).items():
+            history, colour = curves.history_of(label), COLOURS[name]
+            diverged = curves.diverged[curves.diverged["variant"] == label]["seed"]
+            complete = history[~history["seed"].isin(diverged)]
+            by_epoch = complete.groupby("epoch")["accuracy"].agg(["mean", "min", "max"])
+            axes.fill_between(by_epoch.index, by_epoch["min"], by_epoch["max"], color=colour, alpha=0.18, linewidth=0)
+            axes.plot(by_epoch.index, by_epoch["mean"], color=colour, linewidth=1 if name == PUBLISHED else 1.4)
+            for seed in diverged:
+                run = history[history["seed"] == seed]
+                axes.plot(run["epoch"], run["accuracy"], color=colour, linewidth=0.6)
+            learnt.append(history[(history["accuracy"] > FAILED) & (history["epoch"] > 1)]["accuracy"])
+        axes.set_title(label, fontsize=SMALL, pad=2)
+        axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+    found = pd.concat(learnt)
+    if len(found):
+        low, high = found.quantile(0.01), found.max()
+        grid.flat[0].set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    for axes in grid.flat[len(view.labels) :]:
         axes.axis("off")
-    for axes, run in zip(grid.flat, runs.itertuples(), strict=False):
-        if framework.name == "NumPy":
-            result, names = framework.results.get(f"published_{run.study}"), [run.variant]
-        else:
-            result, names = framework.results.get(run.study), [f"{run.variant}{AS_RUN}", run.variant]
-        if found := [name for name in names if result and name in result.variants]:
-            draw_variant(axes, result, found[0], "accuracy", ours)
-        draw_variant(axes, published.curves(run.study), run.variant, "accuracy", theirs)
-        axes.set_title(f"{run.study.replace('_', ' ')}\n{label(run.variant)}", fontsize=SMALL)
-        if run.reproduced == NO:
-            axes.set_facecolor(style.OUTSIDE)
-    for axes in grid.flat[max(len(runs) - GRID_COLUMNS, 0) : len(runs)]:
-        axes.tick_params(labelbottom=True)  # the last panel of each column, whatever its row
-    accuracy_axis(grid[0, 0], apart=GRID_LABELS)
-    epochs = published.history.groupby(["study", "variant"])["epoch"].max()
-    logarithmic = epochs.nunique() > 1  # so that short runs are visible next to long ones
-    ticks = (
-        [epoch for epoch in GRID_EPOCHS if epoch <= epochs.max()] if logarithmic else np.linspace(0, epochs.max(), 4)
-    )
-    if logarithmic:
-        grid[0, 0].set_xscale("log")
-    grid[0, 0].xaxis.set_major_locator(FixedLocator(ticks))
-    grid[0, 0].xaxis.set_minor_locator(NullLocator())
-    grid[0, 0].xaxis.set_major_formatter(ScalarFormatter())
-    figure.supxlabel("epoch, on a logarithmic scale" if logarithmic else "epoch", fontsize=SMALL + 1)
-    figure.supylabel(f"{published.split} accuracy", fontsize=SMALL + 1)
-    handles = legend_lines(GRID_STYLES)
-    if (runs["reproduced"] == NO).any():
-        handles.append(Patch(color=style.OUTSIDE, label="not reproduced"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-    return figure
+    for axes in grid.flat[max(len(view.labels) - COLUMNS, 0) : len(view.labels)]:
+        axes.tick_params(labelbottom=True)

@@ -1,121 +1,162 @@
-"""The whole study on one page: reproduced runs, accuracies of the networks, effects of bugs, verdicts."""
+"""The figures of the first pages: the study in one picture, the published error signal, the effects of bugs."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
 from stages.reporting import style
-from stages.reporting.names import model_name
+from stages.reporting.names import spaced
 from stages.reporting.style import SMALL, new_figure
-from stages.reporting.tables import NUMPY_CHOICE, TORCH_CHOICES
+from stages.reporting.tables import networks
 from stages.verdicts.findings import Findings, count_verdicts
-from stages.verdicts.judging import Judgement
-from stages.verdicts.reading import DATA_SETS, Results
+from stages.verdicts.reading import Results
 from stages.verdicts.reproduction import NO, NOT_RUN, counts
-from stages.verdicts.text import number, signed
+from stages.verdicts.text import number
 
-FRAMEWORKS = {"NumPy": ("o", style.NAMED[1]), "PyTorch": ("s", style.NAMED[5])}
-LINE, CLAIM = 47, 0.3  # characters of a claim that fit on a line of half the page; inches of a claim
+MEANINGS = {
+    "supported": "holds in runs without the bugs",
+    "contradicted": "the opposite holds",
+    "no difference": "the effect is too small to matter",
+    "artefact": "holds only because of a bug",
+    "not tested": "the code ran something else",
+    "undecided": "more seeds are needed",
+    "not testable": "no run can tell",
+}
+FARTHEST = 6  # standard deviations: published numbers further away are drawn here
 
 
 def draw_summary(results: Results, findings: Findings) -> Figure:
-    """Runs and models above, bugs in the middle, claims below in two columns."""
-    columns = [
-        [each for each in findings.judgements if (each.claim.framework == "torch") == torch] for torch in (False, True)
-    ]
-    heights = (2.7, 2.0, CLAIM * max(map(len, columns)))
-    figure = new_figure(sum(heights))
-    top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights, hspace=0.04)
-    runs, reached = top.subplots(1, 2, width_ratios=(1, 1.15))
-    draw_runs(runs, findings.runs)
-    draw_reached(reached, results)
-    draw_effects(middle.subplots(), findings)
-    draw_claims(bottom, columns, count_verdicts(findings.judgements))
+    """Which published numbers are reproduced, what became of the conclusions, what the networks reach."""
+    found, conclusions = counts(findings.runs), len(findings.judgements)
+    panels = {
+        f"{found['reproduced']} of {found['published']} published numbers are reproduced": draw_runs,
+        f"What became of the report's {conclusions} conclusions": draw_verdicts,
+        "Test accuracy: as published, and of the networks here": draw_reached,
+    }
+    figure = new_figure(7.6)
+    for part, (heading, draw) in zip(figure.subfigures(3, 1, height_ratios=(1.2, 1, 1)), panels.items(), strict=True):
+        part.suptitle(heading, x=0.015, ha="left", fontsize=9.5, fontweight="bold")
+        draw(part.subplots(), results, findings)
     return figure
 
 
-def draw_runs(axes: Axes, runs: pd.DataFrame) -> None:
-    """Each published accuracy against ours, with its interval; runs that are not reproduced by name."""
-    run_here = runs[runs["reproduced"] != NOT_RUN]
-    ends = (0.05, 0.95)
-    axes.plot(ends, ends, color=style.FAINT, linewidth=0.8)
-    for framework, (marker, colour) in FRAMEWORKS.items():
-        own = run_here[run_here["framework"] == framework]
-        reach = np.abs(own[["low", "high"]].to_numpy().T - own["accuracy"].to_numpy())
-        bars = {"fmt": "none", "ecolor": colour, "lw": 0.8}
-        axes.errorbar(own["published_accuracy"], own["accuracy"], np.nan_to_num(reach), **bars)
-        axes.plot(own["published_accuracy"], own["accuracy"], marker, color=colour, alpha=0.75, label=framework)
-    for run in run_here[run_here["reproduced"] == NO].itertuples():
-        name, place = f"{run.study.replace('_', ' ')} {run.variant}", (run.published_accuracy, run.accuracy)
-        arrow = {"arrowstyle": "-", "linewidth": 0.6}
-        axes.annotate(name, place, (14, -22), textcoords="offset points", fontsize=SMALL, arrowprops=arrow)
-    found = counts(runs)
-    axes.set(xlim=ends, ylim=ends, xlabel="published accuracy", ylabel="accuracy here, mean over seeds")
-    axes.set_aspect("equal")
-    axes.set_title(f"{found['reproduced']} of {found['published']} published runs are reproduced")
-    axes.legend(loc="upper left")
+def draw_runs(axes: Axes, results: Results, findings: Findings) -> None:
+    """Each published accuracy, in standard deviations from the mean of our runs; study by study."""
+    run_here = findings.runs[findings.runs["reproduced"] != NOT_RUN]
+    place, middle, halves = 0.0, [], {}
+    for (framework, study), own in run_here.groupby(["framework", "study"], sort=False):
+        halves.setdefault(framework, place)
+        middle.append((place + (len(own) - 1) / 2, textwrap.fill(spaced(study), 9)))
+        for run in own.itertuples():
+            colour = style.VERDICTS["contradicted"] if run.reproduced == NO else style.INK
+            z = np.clip(np.nan_to_num(run.z), -FARTHEST, FARTHEST)
+            axes.plot([place], [z], "D" if run.reproduced == NO else "o", color=colour)
+            place += 1
+        axes.axvline(place + 0.25, color=style.GRID, linewidth=0.8)
+        place += 1.5
+    bound = (run_here["high"] - run_here["accuracy"]) / (run_here["sd"] * np.sqrt(1 + 1 / run_here["seeds"]))
+    reach = float(np.nanmedian(bound)) if len(run_here) else 1.0
+    axes.axhspan(-reach, reach, color=style.FIXED, alpha=0.14, linewidth=0)
+    words = {"va": "top", "ha": "right", "fontsize": SMALL, "color": style.FIXED}
+    axes.text(0.995, -reach, "95 % of new runs lie in the band", transform=axes.get_yaxis_transform(), **words)
+    for framework, start in halves.items():
+        axes.text(start - 0.5, FARTHEST + 0.4, framework, va="top", fontsize=SMALL, fontweight="bold", color=style.NOTE)
+    axes.set_xlim(-1, max(place - 0.5, 1))
+    axes.set_ylim(-FARTHEST - 0.5, FARTHEST + 0.5)
+    axes.set_xticks([at for at, _ in middle], [name for _, name in middle], rotation=90)
+    axes.tick_params(axis="x", length=0)
+    axes.grid(visible=False, axis="x")
+    axes.set_ylabel("published − ours,\nin standard deviations")
 
 
-def draw_reached(axes: Axes, results: Results) -> None:
+def draw_verdicts(axes: Axes, results: Results, findings: Findings) -> None:
+    """How many conclusions have each verdict, and what it means."""
+    verdicts = {verdict: count for verdict, count in count_verdicts(findings.judgements).items() if count}
+    for place, (verdict, count) in enumerate(verdicts.items()):
+        colour = style.VERDICTS[verdict]
+        axes.barh(place, count, 0.62, color=colour, linewidth=0)
+        axes.text(count + 0.3, place, f"{count}  {MEANINGS[verdict]}", va="center", fontsize=SMALL, color=style.NOTE)
+    axes.set_yticks(range(len(verdicts)), list(verdicts))
+    for tick, verdict in zip(axes.get_yticklabels(), verdicts, strict=True):
+        tick.set(color=style.VERDICTS[verdict], fontweight="bold")
+    axes.set_ylim(len(verdicts) - 0.4, -0.6)
+    axes.set_xlim(0, 2.4 * max(verdicts.values()))
+    bare(axes)
+
+
+def draw_reached(axes: Axes, results: Results, findings: Findings) -> None:
     """Test accuracy by data set: what was published, and the final models."""
-    study, variant = NUMPY_CHOICE
-    runs = results.numpy.published.runs_of(study).set_index("variant")
-    published = {"fashion_mnist": ("published, NumPy", runs.loc[variant, "final_accuracy"])}
-    if results.torch.comparable:
-        published[results.torch.dataset] = ("published, PyTorch", next(iter(TORCH_CHOICES.values()))[0])
-    rows: list[tuple[str, float, str, str]] = []
-    for dataset, (name, accuracy) in published.items():
-        rows.append((f"{DATA_SETS[dataset]}: {name}", accuracy, "o", style.PUBLISHED))
-        rows += [
-            (model_name(model), scores.metrics.get("test_accuracy", np.nan), "s", style.CORRECTED)
-            for model, scores in results.models.items()
-            if scores.dataset == dataset
-        ]
-    for place, (_, accuracy, marker, colour) in enumerate(rows):
-        axes.hlines(place, 0, accuracy, color=colour, linewidth=1, alpha=0.5)
-        axes.plot([accuracy], [place], marker, color=colour)
-        axes.annotate(number(accuracy), (accuracy, place), (6, -3), textcoords="offset points", fontsize=SMALL)
-    axes.set_yticks(range(len(rows)), [textwrap.fill(name, 24) for name, *_ in rows])
-    axes.set(xlim=(0, 1.18), ylim=(len(rows) - 0.4, -0.6), xlabel="test accuracy", xticks=np.linspace(0, 1, 6))
-    axes.grid(visible=False, axis="y")
-    axes.set_title("Test accuracies")
+    rows = networks(results)
+    for place, (_, accuracy, published) in enumerate(rows):
+        colour = style.PUBLISHED if published else style.FIXED
+        axes.hlines(place, 0, accuracy, color=colour, linewidth=1.2, alpha=0.6)
+        axes.plot([accuracy], [place], "o", color=colour)
+        axes.text(accuracy + 0.02, place, number(accuracy, 3), va="center", fontsize=SMALL, color=colour)
+    axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    axes.set(xlim=(0, 1.1), ylim=(len(rows) - 0.4, -0.6))
+    bare(axes)
 
 
-def draw_effects(axes: Axes, findings: Findings) -> None:
-    """The first effect, if any, of each bug, which is its main effect: fixed minus published, with its interval."""
-    effects = findings.effects[findings.effects["effect"].notna()].drop_duplicates("bug")
+def bare(axes: Axes) -> None:
+    """Without a horizontal axis, as the numbers are written."""
+    axes.grid(visible=False)
+    axes.xaxis.set_visible(False)
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(length=0)
+
+
+def draw_error_signal() -> Figure:
+    """What the output unit of the right class sends back, by the probability p that the network gives to that class."""
+    figure = new_figure(4.4)
+    sizes, signals = figure.subplots(2, 1)
+    p = np.linspace(0, 1, 400)
+    sizes.plot(p, 1 - p, color=style.FIXED)
+    sizes.plot(p, 0.2 * p * (1 - p) ** 2, color=style.AS_RUN)
+    sizes.text(0.3, 0.74, "cross-entropy: 1 − p", color=style.FIXED)
+    sizes.text(0.06, 0.06, "published: 0.2 · p (1 − p)²", color=style.AS_RUN)
+    sizes.set(xlim=(0, 1), ylim=(0, 1), xlabel="p, probability of the right class", ylabel="error signal")
+    title = "The published error vanishes where the network is wrong"
+    figure.suptitle(title, x=0.015, ha="left", fontsize=9.5, fontweight="bold")
+    logit = np.linspace(-25, 8, 400)
+    p = 1 / (1 + np.exp(-logit))
+    signals.semilogy(logit, 1 - p, color=style.FIXED)
+    signals.semilogy(logit, 0.2 * p * (1 - p) ** 2, color=style.AS_RUN)
+    signals.text(-24, 0.12, "cross-entropy", color=style.FIXED)
+    signals.text(-14.5, 2e-9, "published", color=style.AS_RUN)
+    signals.text(-16, 2e-12, "at the left: certain and wrong", color=style.NOTE, va="bottom")
+    signals.set(xlim=(-25, 8), ylim=(1e-12, 3), ylabel="the same, log scale")
+    signals.set_xlabel("logit of the right class, relative to the others")
+    return figure
+
+
+def draw_effects(findings: Findings) -> Figure:
+    """The effects on accuracy of fixing one bug alone, with intervals; grey where the interval contains zero."""
+    effects = findings.effects[findings.effects["effect"].notna()]
+    effects = effects[effects["quantity"].str.endswith("accuracy")]
     names = {bug.id: bug.name for bug in findings.bugs}
-    for place, effect in enumerate(effects.itertuples()):
-        colour = style.CORRECTED if effect.low > 0 or effect.high < 0 else style.NOTE
-        axes.hlines(place, effect.low, effect.high, color=colour, linewidth=1.6)
-        axes.plot([effect.effect], [place], "o", color=colour)
-        text = f"{signed(effect.effect, 3)}  {effect.setting}"
-        axes.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=SMALL)
-    axes.axvline(0, color=style.INK, linewidth=0.8)
-    axes.set_yticks(range(len(effects)), [f"{effect.bug} {names[effect.bug]}" for effect in effects.itertuples()])
-    axes.set_ylim(len(effects) - 0.5, -0.5)
-    axes.set_xlabel("change of accuracy when this bug alone is fixed, with its 95 % interval; grey: it contains 0")
+    lines = len(effects) + 1.2 * effects["bug"].nunique()
+    figure = new_figure(0.145 * lines + 0.6)
+    axes = figure.subplots()
+    place, ticks = 0.0, {}
+    for bug, own in effects.groupby("bug", sort=False):
+        heading = {"ha": "right", "va": "center", "fontweight": "bold", "fontsize": SMALL}
+        axes.text(0, place, f"{bug} {names[bug]}", transform=axes.get_yaxis_transform(), **heading)
+        for effect in own.itertuples():
+            place += 1
+            ticks[place] = effect.setting
+            colour = style.NOTE if effect.low <= 0 <= effect.high else style.FIXED
+            axes.hlines(place, effect.low, effect.high, color=colour, linewidth=1.6)
+            axes.plot([effect.effect], [place], "o", color=colour, markersize=4)
+        place += 1.3
+    axes.axvline(0, color=style.NOTE, linewidth=0.8)
+    axes.set_yticks(list(ticks), list(ticks.values()))
+    axes.set_ylim(place - 0.8, -0.8)
+    axes.set_xscale("symlog", linthresh=0.02)
+    axes.set_xticks([-0.5, -0.1, -0.02, 0, 0.02, 0.1, 0.5], ["−0.5", "−0.1", "−0.02", "0", "0.02", "0.1", "0.5"])
+    axes.minorticks_off()
+    axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    axes.set_title("The effects of the bugs")
-
-
-def draw_claims(figure: SubFigure, columns: Sequence[Sequence[Judgement]], verdicts: Mapping[str, int]) -> None:
-    """Every conclusion of the report with its verdict, those on the NumPy network at the left."""
-    rows = max(map(len, columns))
-    text = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
-    title = f"Verdicts on {sum(verdicts.values())} conclusions:\n{text}"
-    figure.suptitle(title, fontsize=8.5, fontweight="bold")
-    for axes, column in zip(figure.subplots(1, 2), columns, strict=True):
-        axes.axis("off")
-        axes.set(xlim=(0, 1), ylim=(rows - 0.5, -0.5))
-        for place, judgement in enumerate(column):
-            background, ink = style.VERDICTS[judgement.verdict]
-            badge = {"boxstyle": "round,pad=0.2", "facecolor": background, "edgecolor": "none"}
-            centred = {"va": "center", "fontsize": SMALL}
-            axes.text(0.1, place, judgement.verdict, color=ink, ha="center", bbox=badge, **centred)
-            axes.text(0.25, place, judgement.claim.id, fontweight="bold", **centred)
-            axes.text(0.345, place, textwrap.fill(judgement.claim.claim, LINE), **centred)
+    axes.set_xlabel("change of accuracy, linear up to ± 0.02")
+    return figure

@@ -6,11 +6,9 @@ from typing import Any
 import pandas as pd
 
 from stages.params import NumpyTraining, Params
-from stages.reporting.style import is_number
 from stages.verdicts.reading import DATA_SETS, Training
 from stages.verdicts.text import NOTHING, listed
 
-AS_PUBLISHED = "as published"
 # Final models, by the first part of their names.
 MODELS = {
     "numpy": "network in NumPy",
@@ -37,11 +35,6 @@ def model_name(model: str, dataset: str = "") -> str:
     return f"{name}, {DATA_SETS[dataset]}" if dataset else name
 
 
-def model_figure(model: str, kind: str) -> str:
-    """The name of a final model's figure."""
-    return f"final_{model}_{kind}"
-
-
 def training_of(params: Params, model: str) -> Training:
     """The settings of a final model."""
     return params.train_numpy if model == "numpy" else params.train_torch[model].training
@@ -49,7 +42,11 @@ def training_of(params: Params, model: str) -> Training:
 
 def label(variant: str) -> str:
     """A variant's name in a figure: with spaces, a number in a short form (1 for 1.0, 1e-5 for 1e-05)."""
-    return variant.removesuffix(".0").replace("e-0", "e-") if is_number(variant) else spaced(variant)
+    try:
+        float(variant)
+    except ValueError:
+        return spaced(variant)
+    return variant.removesuffix(".0").replace("e-0", "e-")
 
 
 def spaced(name: str) -> str:
@@ -78,19 +75,6 @@ def regularisation_name(training: Training) -> str:
     if side := getattr(training, "cutout", 0):
         kinds.append(f"cutout of {side} px")
     return ", ".join(kinds) or "none"
-
-
-def change_name(training: NumpyTraining) -> str:
-    """What a training changes in the published one: clipping, the objective, initial weights or regularisation."""
-    clips = (("norm", training.clip_norm), ("value", training.clip_value))
-    kinds = [f"{what} to {value:g}" for what, value in clips if value is not None]
-    if training.objective != "published":
-        kinds.append(training.objective.replace("_", "-"))
-    if training.initialiser != "he":
-        kinds.append(f"{training.initialiser} weights")
-    if (regularisation := regularisation_name(training)) != "none":
-        kinds.append(regularisation)
-    return " and ".join(kinds) or AS_PUBLISHED
 
 
 def setting_texts(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from stages.training.prepared import read_test
 from stages.verdicts.reading import ModelResult, read_file
 
-UNITS = 64  # of the first layer, shown at most
+UNITS = 32  # of the first layer, shown at most
 MEASURED = ("running_mean", "running_var", "num_batches_tracked")  # measured by batch norm, not trained
 
 
@@ -24,6 +24,11 @@ class Pictures:
     weights: np.ndarray
     units: int
     parameters: int
+
+    @property
+    def shows_patterns(self) -> bool:
+        """Whether the first layer sees whole images: the few pixels of a filter show nothing."""
+        return self.weights.shape[1:3] == self.errors.shape[1:3]
 
 
 def read_pictures(models: dict[str, ModelResult], folder: Path, prepared: Path) -> dict[str, Pictures]:

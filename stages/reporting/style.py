@@ -1,178 +1,56 @@
-"""How figures look: every colour, the style of each variant, and how figures are written with reproducible bytes.
+"""How figures look: a colour for each source of a number and for each verdict, and how a figure is written.
 
-What is compared (published, reproduced, corrected) has colours of Okabe and Ito; what is varied has those of Paul Tol's
-scheme "muted", or a position on a scale of lightness; both can be distinguished with any colour vision. A variant has
-the same colour and line in every figure: a value of a quantity by its position on a fixed scale, a named variant (adam,
-sigmoid, flips) by its own colour. The reference variant of a kind is black, and the baseline's line is heavier.
+Figures are SVG with text as text, at the width of a telephone, so that words stay legible there. They are drawn in the
+light colours; a rule in each file gives every colour its dark counterpart where the reader's system is dark.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import matplotlib.style
-import numpy as np
-from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
-from stages.training.files import atomic_write
+from stages.training.files import write_text
 
 STYLE_FILE = Path(__file__).parent / "report.mplstyle"
-WIDTH = 7.2  # inches, across both columns of a journal's page
-SMALL = 7  # points, in addition to the sizes in the style file
-HEAVY, THIN = 1.9, 0.8  # line widths: of the baseline, and of single runs and ranges
-SOLID, DASHED, DOTTED = "-", (0, (4, 1.4)), (0, (1.2, 1.2))
-LINES = (SOLID, DASHED, DOTTED)
+WIDTH = 4.7  # inches; at 390 px, a point is a pixel
+SMALL = 8  # points: the smallest text
 
-INK, NOTE, FAINT, PAPER = "#111111", "#5f5f5f", "#a8a8a8", "#ffffff"
-# Sources of a number: the report, training as its code ran, training as it describes.
-PUBLISHED, REPRODUCED, CORRECTED = "#555555", "#d55e00", "#0072b2"
-SCORED, TRAINING, CONFIDENCE = CORRECTED, "#e69f00", REPRODUCED  # of one model
-OUTSIDE = "#fbe9e0"  # the background of a published run that is not reproduced
-# Named variants: Tol's "muted" without its sand, which is too light for lines, and its cyan a little darker.
-NAMED = ("#cc6677", "#332288", "#117733", "#56b4e9", "#882255", "#44aa99", "#999933", "#aa4499")
-# Values of a quantity, the smallest dark; the brightest end of the map is too light for lines.
-QUANTITY_MAP, QUANTITY_ENDS = "plasma", (0.0, 0.86)
-COUNTS_MAP, WEIGHTS_MAP, GREY_MAP = "Blues", "RdBu_r", "gray_r"
-# Verdicts: background and text.
+INK, NOTE, FAINT, GRID, PAPER = "#1c1d20", "#5a5c61", "#c2c2c4", "#e3e1da", "#fffefb"
+# Where a number comes from.
+PUBLISHED, AS_RUN, ONE_FIXED, FIXED, ADDED = INK, "#c44e00", "#8a3d7c", "#0a6aa6", "#00796b"
+TRAINING = "#9a6700"
 VERDICTS = {
-    "supported": ("#117733", PAPER),
-    "contradicted": ("#c44e00", PAPER),
-    "no difference": ("#0072b2", PAPER),
-    "artefact": ("#882255", PAPER),
-    "not tested": (PAPER, NOTE),
-    "undecided": ("#c9c9c9", INK),
-    "not testable": (PAPER, NOTE),
+    "supported": "#1b7a3d",
+    "contradicted": "#b3261e",
+    "no difference": "#3f5f8a",
+    "artefact": "#7a5c00",
+    "not tested": "#66686d",
+    "undecided": "#6b6d72",
+    "not testable": "#707277",
 }
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A quantity's values `low` to `high`, spread evenly or, where `log`, by their ratios.
-
-    Neighbouring values have similar colours, so every step along the scale takes the next of `lines` kinds of line:
-    there are `steps` of them from end to end, and the one at `low` is number `first`.
-    """
-
-    low: float
-    high: float
-    log: bool
-    steps: int
-    lines: int = 2
-    first: int = 0
-
-    def style(self, value: float) -> dict:
-        """Colour and line of a value; 0 is black, and values beyond the ends look like the ends of the scale."""
-        if value <= 0:
-            return {"color": INK, "linestyle": SOLID}
-        spread = math.log if self.log else float
-        share = (spread(value) - spread(self.low)) / (spread(self.high) - spread(self.low))
-        place, (low, high) = min(max(share, 0.0), 1.0), QUANTITY_ENDS
-        colour = colormaps[QUANTITY_MAP](low + (high - low) * place)
-        return {"color": colour, "linestyle": LINES[(self.first + round(place * self.steps)) % self.lines]}
-
-
-# Steps are the powers of two, or 1, 2 and 5 of each power of ten; 0.1 of learning rates and 128 of sizes are solid.
-SCALES = {
-    "learning_rate": Scale(0.001, 1, log=True, steps=9, lines=3),
-    "batch_size": Scale(8, 4096, log=True, steps=9),
-    "hidden_nodes": Scale(32, 2048, log=True, steps=6),
-    "hidden_layers": Scale(1, 4, log=False, steps=3),
-    "epochs": Scale(5, 60, log=True, steps=4, first=1),
-    "dropout": Scale(0.05, 0.5, log=False, steps=9),
-    "weight_decay": Scale(1e-6, 0.1, log=True, steps=5),
+DARK = {
+    **{INK: "#e6e4df", NOTE: "#a9acb1", FAINT: "#50555b", GRID: "#2b3035", PAPER: "#14171a"},
+    **{AS_RUN: "#ff9a57", ONE_FIXED: "#e29ad3", FIXED: "#58a6ff", ADDED: "#3fc9a0", TRAINING: "#e9b44c"},
+    **{"#1b7a3d": "#6cc489", "#b3261e": "#ff8f86", "#3f5f8a": "#9db9e0", "#7a5c00": "#dcb956"},
+    **{"#66686d": "#a9acb1", "#6b6d72": "#a2a5aa", "#707277": "#9b9ea3"},
 }
-# Variants with names. The first of each kind is the reference of the others.
-KINDS = (
-    ("relu", "sigmoid", "tanh", "gelu"),
-    ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"),
-    ("he", "xavier", "normal"),
-    ("unit", "standardised"),
-    ("without", "with"),
-    ("constant", "staircase", "batch"),
-    ("as published", "norm to", "value to", "cross-entropy", "bias", "reshuffle", "xavier weights", "normal weights"),
-    ("narrow", "wide", "long"),
-    (
-        *("none", "weight decay", "l2", "dropout", "label smoothing", "crops", "flips"),
-        *("crops and flips", "cutout", "decay and smoothing", "combined"),
-    ),
-    ("1", "2", "3", "4", "5", "6", "7", "8", "256", "512-256", "1024-256"),
-)
-CYCLE = [{"color": colour, "linestyle": line} for line in LINES for colour in NAMED]
-NAMED_STYLES = {
-    name: CYCLE[place - 1] if place else {"color": INK, "linestyle": SOLID, "linewidth": HEAVY}
-    for names in KINDS
-    for place, name in enumerate(names)
-} | {
-    # The study of the published code's bugs: all of them, and none.
-    "published": {"color": REPRODUCED, "linestyle": SOLID, "linewidth": HEAVY},
-    "all": {"color": CORRECTED, "linestyle": SOLID, "linewidth": HEAVY},
-}
+# Counts in a matrix: these cells, and the text on them, are the same in both schemes.
+COUNTS_MAP, WEIGHTS_MAP, GREY_MAP = "Blues", "RdBu_r", "gray_r"
+ON_LIGHT, ON_DARK = "#101112", "#fdfdfd"
 
 
-def is_number(text: str) -> bool:
-    """Whether a name is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def value_of(label: str) -> float | None:
-    """The number that a label begins with: 3 of `3 batch 256`."""
-    first = label.split(maxsplit=1)[0]
-    return float(first) if is_number(first) else None
-
-
-def quantity_of(study: str) -> str | None:
-    """The quantity that a study varies, which ends its name; None where variants only have names."""
-    return next((quantity for quantity in SCALES if study.endswith(quantity)), None)
-
-
-def is_ordered(study: str, labels: Iterable[str]) -> bool:
-    """Whether a study's variants are values of a quantity."""
-    return quantity_of(study) is not None and all(value_of(label) is not None for label in labels)
-
-
-def styles_of(study: str, labels: Sequence[str], baseline: str | None = None) -> dict[str, dict]:
-    """The style of each variant of a study, by its label; that of the `baseline` is heavier."""
-    quantity = quantity_of(study)
-    known: dict[str, dict] = {}
-    for label in labels:
-        value = value_of(label)
-        if quantity and value is not None:
-            known[label] = SCALES[quantity].style(value)
-        elif name := known_name(label):
-            known[label] = NAMED_STYLES[name]
-    taken = {style["color"] for style in known.values()}
-    free = [style for style in CYCLE if style["color"] not in taken] or CYCLE
-    unknown = [label for label in labels if label not in known]
-    known |= {label: free[place % len(free)] for place, label in enumerate(unknown)}
-    if baseline in known:
-        known[baseline] = known[baseline] | {"linewidth": HEAVY}
-    styles: dict[str, dict] = {}
-    for label in labels:  # two rates of one optimiser, say, have one colour: the later ones get other lines
-        style = known[label]
-        lines = [other["linestyle"] for other in styles.values() if other["color"] == style["color"]]
-        if style["linestyle"] in lines:
-            style = {"color": style["color"], "linestyle": next((line for line in LINES if line not in lines), SOLID)}
-        styles[label] = style
-    return styles
-
-
-def known_name(label: str) -> str | None:
-    """The named variant in a label, with or without a number, in either order: `adam` of `adam 0.001`."""
-    words = label.replace("_", " ").split()
-    names = [" ".join(words)]
-    if len(words) > 1 and is_number(words[-1]):
-        names.append(" ".join(words[:-1]))
-    names += [" and ".join(sorted(name.split(" and "))) for name in names] + ["-".join(words)]
-    return next((name for name in names if name in NAMED_STYLES), None)
+def schemes(colours: Iterable[str]) -> str:
+    """CSS that gives each of some light colours in an SVG its dark counterpart, where the scheme is dark."""
+    return "".join(
+        f'[style*="{kind}: {light}"]{{{kind}:light-dark({light},{DARK[light]})!important}}'
+        for light in colours
+        for kind in ("fill", "stroke")
+    )
 
 
 @contextmanager
@@ -182,23 +60,35 @@ def report_style() -> Iterator[None]:
         yield
 
 
-def new_figure(height: float, width: float = WIDTH) -> Figure:
+def new_figure(height: float) -> Figure:
     """An empty figure, drawn without a window system."""
-    figure = Figure(figsize=(width, height))
+    figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
     return figure
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG without date or software version."""
-    figure.canvas.draw()
-    picture = fewer_colours(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB"))
-    with atomic_write(path) as temporary:
-        picture.save(temporary, format="PNG")
+    """Write an SVG without date or software version, coordinates to a hundredth of a point."""
+    file = StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": path.stem}):
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<[^>]*\.\d{3}[^>]*>", lambda tag: re.sub(r"-?\d+\.\d{3,}", shortened, tag[0]), svg)
+    rules = schemes(colour for colour in DARK if f": {colour}" in svg)
+    svg = svg.replace("</style>", f":root{{color-scheme:light dark}}{rules}</style>", 1)
+    write_text(path, svg)
 
 
-def fewer_colours(picture: Image.Image) -> Image.Image:
-    """The picture in 256 colours, a third of the size, if the mean change is below 1 in 255, which is invisible."""
-    fewer = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    change = np.abs(np.asarray(picture, int) - np.asarray(fewer.convert("RGB"), int)).mean()
-    return fewer if change < 1 else picture
+def save_dark(path: Path) -> None:
+    """Write the figure at `path` in its dark colours alone as well, for pages that choose between two files."""
+    svg = re.sub(r":root\{.*?</style>", "</style>", path.read_text(encoding="utf-8"))
+    for light, dark in DARK.items():
+        svg = svg.replace(f": {light}", f": {dark}")
+    write_text(path.with_stem(f"{path.stem}_dark"), svg)
+
+
+def shortened(number: re.Match) -> str:
+    """A coordinate to two decimals."""
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")

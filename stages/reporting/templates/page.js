@@ -1,36 +1,36 @@
-// The page is complete without this script. With it, colours can be switched, tables sorted, and the contents follow.
-"use strict";
-
-const words = new Intl.Collator("en", { numeric: true });
-const wide = matchMedia("(min-width: 64rem)");
-const dark = matchMedia("(prefers-color-scheme: dark)");
+// The page is complete without this script. With it, colours can be switched, tables sorted, and one explanation moves.
+const root = document.documentElement;
 
 // Before the first paint, so that nothing flashes. Browsers may refuse to store anything.
 try {
-  const colours = localStorage.getItem("report-colours");
-  if (colours) document.documentElement.dataset.colours = colours;
+  root.style.colorScheme = localStorage.getItem("report-colours") ?? "";
 } catch {}
 
 function switchColours() {
-  const shown = document.documentElement.dataset.colours ?? (dark.matches ? "dark" : "light");
-  const colours = shown === "dark" ? "light" : "dark";
-  document.documentElement.dataset.colours = colours;
+  const shown = root.style.colorScheme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  root.style.colorScheme = shown === "dark" ? "light" : "dark";
   try {
-    localStorage.setItem("report-colours", colours);
+    localStorage.setItem("report-colours", root.style.colorScheme);
   } catch {}
+}
+
+// Browsers unfold for a target inside a section, but not for its heading, which is in the summary.
+function unfold() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let fold = target; fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  target?.scrollIntoView();
 }
 
 // Cells are compared by the number that they begin with, then as text with the numbers in it as numbers.
 function compareCells(a, b) {
   const [x, y] = [a, b].map((text) => parseFloat(text.replaceAll(",", "").replace("−", "-")));
-  if (x !== y && !(isNaN(x) && isNaN(y))) return isNaN(x) ? 1 : isNaN(y) ? -1 : x - y;
-  return words.compare(a, b);
+  return isNaN(x) - isNaN(y) || x - y || a.localeCompare(b, "en", { numeric: true });
 }
 
 // Rows without a value in the column stay last in both directions; equal rows keep their order.
-function sortTable(table, heading) {
+function sortTable(heading) {
+  const body = heading.closest("table").tBodies[0];
   const direction = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-  const body = table.tBodies[0];
   const keyed = [...body.rows].map((row) => [row.cells[heading.cellIndex].textContent.trim(), row]);
   const isMissing = (text) => text === "" || text === "–";
   keyed.sort(([a], [b]) => isMissing(a) - isMissing(b) || direction * compareCells(a, b));
@@ -39,59 +39,84 @@ function sortTable(table, heading) {
   heading.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
 }
 
-function makeSortable(table) {
-  if (table.tBodies[0].rows.length < 2) return;
-  for (const heading of table.tHead.rows[0].cells) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...heading.childNodes);
-    button.addEventListener("click", () => sortTable(table, heading));
-    heading.append(button);
-  }
+// The explanation. p is the logistic function of the logit z, as the log-sum-exp of the other logits is set to 0.
+// `steps`, the integral of 1 / signal from z to 0, is about the number of steps to there at rate 1.
+const { exp, log10 } = Math;
+const errors = {
+  published: { signal: (p) => 0.2 * p * (1 - p) ** 2, steps: (z) => 5 * (2.5 + exp(-z) - 3 * (z + exp(z)) - exp(2 * z) / 2) },
+  entropy: { signal: (p) => 1 - p, steps: (z) => 1 - z - exp(z) },
+};
+const probability = (z) => 1 / (1 + exp(-z));
+const signal = (name, z) => errors[name].signal(probability(z));
+const point = (name, z) => [210 + 10 * z, 40 - 20 * log10(signal(name, z))];
+
+function words(value, digits = 2, options = {}) {
+  return value.toLocaleString("en-GB", { maximumSignificantDigits: digits, ...options }).replace("-", "−");
 }
 
-// On wide screens the contents stay open next to the text; elsewhere the reader opens them, and choosing a link closes them.
-function followContents(contents) {
-  const links = [...contents.querySelectorAll("a")];
-  const headings = links.map((link) => document.getElementById(link.hash.slice(1)));
-  const scrolled = contents.parentElement;
-  let current;
-  let waiting = false;
-
-  function mark() {
-    waiting = false;
-    const passed = headings.findLastIndex((heading) => heading.getBoundingClientRect().top < innerHeight / 4);
-    if (links[passed] === current) return;
-    current?.removeAttribute("aria-current");
-    current = links[passed];
-    current?.setAttribute("aria-current", "true");
-    if (!current || !wide.matches) return;
-    const [link, box] = [current.getBoundingClientRect(), scrolled.getBoundingClientRect()];
-    if (link.top < box.top || link.bottom > box.bottom) scrolled.scrollTop += link.top - box.top - box.height / 2;
-  }
-
-  function fit() {
-    contents.open = wide.matches;
-  }
-
-  for (const link of links) {
-    link.addEventListener("click", () => {
-      if (!wide.matches) contents.open = false;
-    });
-  }
-  addEventListener("scroll", () => {
-    if (!waiting) requestAnimationFrame(mark);
-    waiting = true;
-  }, { passive: true });
-  wide.addEventListener("change", fit);
-  fit();
-  mark();
+function countSteps(steps) {
+  const number = words(steps, 2, { notation: "compact", compactDisplay: "long" });
+  return steps > 0 ? `about ${number} steps${steps > 1e8 ? ", that is, never" : ""}` : "no step";
 }
 
+function explain(block) {
+  const find = (selector) => block.querySelector(selector);
+  const write = (name, text) => (find(`[data-value=${name}]`).textContent = text);
+  const logits = {};
+  let rate, frame;
+
+  function move(name, z) {
+    logits[name] = z;
+    write(`${name}-logit`, words(z, 4));
+    find(`circle.${name}`).setAttribute("transform", `translate(${point(name, z)})`);
+  }
+
+  function show() {
+    cancelAnimationFrame(frame);
+    rate = Number(find("select").value);
+    const z = Number(find("input").value);
+    const p = probability(z);
+    const [up, down] = [rate * (1 - p) * 60, rate * p * 60];
+    for (const name in errors) {
+      move(name, z);
+      write(name, words(signal(name, z)));
+      write(`${name}-steps`, countSteps(errors[name].steps(z) / rate));
+    }
+    const values = { logit: words(z, 3), p: words(p, p < 0.9 ? 2 : 5), rate, up: words(up), down: words(down) };
+    for (const name in values) write(name, values[name]);
+    find(".here").setAttribute("d", `M${210 + 10 * z} 20V240`);
+    find(".jump").setAttribute("d", `M${210 + 10 * (z - down)} 20H${210 + 10 * (z + up)}`);
+  }
+
+  function train(left) {
+    cancelAnimationFrame(frame);
+    for (const name in errors) move(name, logits[name] + rate * signal(name, logits[name]));
+    if (left > 1 && matchMedia("(prefers-reduced-motion: reduce)").matches) train(left - 1);
+    else if (left > 1) frame = requestAnimationFrame(() => train(left - 1));
+  }
+
+  for (const name in errors) {
+    const points = Array.from({ length: 121 }, (_, quarter) => point(name, quarter / 4 - 20));
+    find(`.curve.${name}`).setAttribute("d", `M${points.join("L")}`);
+  }
+  block.addEventListener("input", show);
+  find("button").addEventListener("click", () => train(200));
+  show();
+}
+
+addEventListener("hashchange", unfold);
 document.addEventListener("DOMContentLoaded", () => {
   const button = document.querySelector("button.colours");
   button.hidden = false;
   button.addEventListener("click", switchColours);
-  document.querySelectorAll("table").forEach(makeSortable);
-  followContents(document.querySelector(".contents"));
+  for (const heading of document.querySelectorAll("table:has(tbody tr + tr) th")) {
+    const sorter = document.createElement("button");
+    sorter.append(...heading.childNodes);
+    sorter.addEventListener("click", () => sortTable(heading));
+    heading.append(sorter);
+  }
+  document.querySelector("figure[data-name=error_signal]")?.after(document.querySelector("template").content);
+  document.querySelectorAll(".explanation").forEach(explain);
+  document.querySelectorAll("a[href^='#']").forEach((link) => link.addEventListener("click", () => setTimeout(unfold)));
+  unfold();
 });
