@@ -21,6 +21,7 @@ def draw_history(model: ModelResult) -> Figure:
     best, history = model.metrics.get("best_epoch", 0), model.history
     for axes, quantity in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
         lines = {"training": (f"train_{quantity}", style.TRAINING), model.split: (quantity, style.FIXED)}
+        lines = {name: line for name, line in lines.items() if line[0] in history}  # TODO first edition
         ends = {name: history[column].iloc[-1] for name, (column, _) in lines.items()}
         for name, (column, colour) in lines.items():
             axes.plot(history["epoch"], history[column], color=colour)
@@ -81,14 +82,14 @@ def draw_calibration(bins: pd.DataFrame) -> Figure:
 def draw_errors(errors: pd.DataFrame, pictures: np.ndarray) -> Figure:
     """The most confident errors with their pictures, uint8 (n, height, width, channels)."""
     rows = -(-len(errors) // ERROR_COLUMNS)
-    figure = new_figure(1.42 * rows)
+    figure = new_figure(1.36 * rows)
     axes = figure.subplots()
     for place, (picture, error) in enumerate(zip(pictures, errors.itertuples(), strict=True)):
-        top, left = 1.5 * (place // ERROR_COLUMNS), 1.05 * (place % ERROR_COLUMNS)
+        top, left = 1.62 * (place // ERROR_COLUMNS), 1.05 * (place % ERROR_COLUMNS)
         axes.imshow(picture.squeeze(), cmap=style.GREY_MAP, vmin=0, vmax=255, extent=(left, left + 1, top + 1, top))
         text = f"{error.label}\n→ {error.predicted}\n{number(100 * error.confidence, 1)} %"
         axes.text(left, top - 0.03, text, fontsize=SMALL, va="bottom", linespacing=1.05)
-    axes.set(xlim=(0, 1.05 * ERROR_COLUMNS - 0.05), ylim=(1.5 * rows - 0.5, -0.48))
+    axes.set(xlim=(0, 1.05 * ERROR_COLUMNS - 0.05), ylim=(1.62 * rows - 0.6, -0.58))
     axes.axis("off")
     return figure
 

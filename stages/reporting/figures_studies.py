@@ -33,7 +33,7 @@ def draw_study(view: View) -> Figure:
     lines = sum(len(sources_of(view, label)) for label in view.labels)
     heights = 0.75 + 0.1 * len(view.labels) + 0.105 * lines, 0.35 + 1.05 * rows
     figure = new_figure(sum(heights) + 0.35)
-    figure.suptitle(textwrap.fill(finding(view), 60), x=0.012, ha="left", fontsize=9, fontweight="bold")
+    figure.suptitle(textwrap.fill(finding(view), 54), x=0.012, ha="left", fontsize=9, fontweight="bold")
     above, below = figure.subfigures(2, 1, height_ratios=heights)
     draw_ends(above.subplots(), view)
     draw_curves(below.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False), view)
@@ -90,7 +90,7 @@ def draw_ends(axes: Axes, view: View) -> None:
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"{view.split} accuracy after training")
     words = {"labelcolor": "linecolor", "handletextpad": 0.1, "columnspacing": 1, "borderpad": 0}
-    axes.legend(seen.values(), seen, loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=len(seen), **words)
+    axes.legend(seen.values(), seen, loc="lower right", bbox_to_anchor=(1.02, 1), ncols=len(seen), **words)
 
 
 def reach(view: View) -> tuple[float, float]:

@@ -117,7 +117,7 @@ def draw_error_signal() -> Figure:
     sizes.text(0.3, 0.74, "cross-entropy: 1 − p", color=style.FIXED)
     sizes.text(0.06, 0.06, "published: 0.2 · p (1 − p)²", color=style.AS_RUN)
     sizes.set(xlim=(0, 1), ylim=(0, 1), xlabel="p, probability of the right class", ylabel="error signal")
-    title = "The published error vanishes where the network is wrong"
+    title = "Published, the error vanishes where it is largest"
     figure.suptitle(title, x=0.015, ha="left", fontsize=9.5, fontweight="bold")
     logit = np.linspace(-25, 8, 400)
     p = 1 / (1 + np.exp(-logit))
@@ -154,9 +154,9 @@ def draw_effects(findings: Findings) -> Figure:
     axes.set_yticks(list(ticks), list(ticks.values()))
     axes.set_ylim(place - 0.8, -0.8)
     axes.set_xscale("symlog", linthresh=0.02)
-    axes.set_xticks([-0.5, -0.1, -0.02, 0, 0.02, 0.1, 0.5], ["−0.5", "−0.1", "−0.02", "0", "0.02", "0.1", "0.5"])
+    axes.set_xticks([-0.5, -0.02, 0, 0.02, 0.5], ["−0.5", "−0.02", "0", "0.02", "0.5"])
     axes.minorticks_off()
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("change of accuracy, linear up to ± 0.02")
+    axes.set_xlabel("change of accuracy")
     return figure

@@ -17,7 +17,7 @@ from stages.verdicts.reading import AS_RUN as AS_RUN_NAME
 from stages.verdicts.reading import Curves, Framework, StudyResult
 from stages.verdicts.reproduction import NOT_RUN, YES
 
-PUBLISHED, AS_RUN, FIXED, ADDED = "published", "as run", "bugs fixed", "not in the report"
+PUBLISHED, AS_RUN, FIXED, ADDED = "published", "as run", "bugs fixed", "added here"
 PREFIXES = {"published_": AS_RUN, "objective_": "F1 fixed", "reduction_": "F2 fixed"}
 
 

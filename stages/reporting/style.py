@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from stages.training.files import write_text
 
 STYLE_FILE = Path(__file__).parent / "report.mplstyle"
-WIDTH = 4.7  # inches; at 390 px, a point is a pixel
+WIDTH = 4.2  # inches: in the column of a page of 390 px, the smallest text has some 10 px
 SMALL = 8  # points: the smallest text
 
 INK, NOTE, FAINT, GRID, PAPER = "#1c1d20", "#5a5c61", "#c2c2c4", "#e3e1da", "#fffefb"

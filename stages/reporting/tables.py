@@ -65,13 +65,13 @@ def networks_table(results: Results) -> pd.DataFrame:
         own = framework.seeds_of(prefix + study, variant)
         column = "final_accuracy" if framework.published.split == "test" else "test_accuracy"
         again = mean_and_sd(own[column]) if len(own) else NOTHING
-        rows.append([f"{study} {spaced(variant)} in {framework.name}, published", framework.dataset, number(accuracy)])
-        rows.append([f"the same, run again with {len(own)} seeds", framework.dataset, again])
+        data_set = DATA_SETS[framework.dataset]
+        rows.append([f"{study} {spaced(variant)} in {framework.name}, published", number(accuracy), data_set])
+        rows.append([f"the same, run again with {len(own)} seeds", again, data_set])
         for name, model in results.models.items():
             if model.dataset == framework.dataset:
-                rows.append([model_name(name), model.dataset, f"**{number(model.metrics.get('test_accuracy'))}**"])
-    table = pd.DataFrame(rows, columns=["network", "data set", "test accuracy"])
-    return table.assign(**{"data set": table["data set"].map(DATA_SETS)})
+                rows.append([model_name(name), f"**{number(model.metrics.get('test_accuracy'))}**", data_set])
+    return pd.DataFrame(rows, columns=["network", "test accuracy", "data set"])
 
 
 def reproduced_table(*frameworks: Framework, findings: Findings) -> pd.DataFrame:
@@ -80,10 +80,10 @@ def reproduced_table(*frameworks: Framework, findings: Findings) -> pd.DataFrame
     for framework in frameworks:
         own = findings.runs[findings.runs["framework"] == framework.name]
         for study, runs in own.groupby("study", sort=False):
-            missing = runs[runs["reproduced"] != YES]
-            rows.append([framework.name, spaced(study), f"{(runs['reproduced'] == YES).sum()} of {len(runs)}"])
-            rows[-1].append(listed(missing["variant"].map(spaced)) or NOTHING)
-    return pd.DataFrame(rows, columns=["network", "study", "reproduced", "not reproduced"])
+            missing = runs[runs["reproduced"] != YES]["variant"]
+            found = f"{len(runs) - len(missing)} of {len(runs)}"
+            rows.append([f"{framework.name}, {spaced(study)}", found, listed(map(spaced, missing)) or NOTHING])
+    return pd.DataFrame(rows, columns=["study", "reproduced", "not reproduced"])
 
 
 def verdicts_table(findings: Findings) -> pd.DataFrame:
