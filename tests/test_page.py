@@ -7,7 +7,7 @@ import pytest
 
 from stages.errors import StudyError
 from stages.reporting.page import write_page
-from stages.reporting.style import VERDICTS, new_figure, report_style, save
+from stages.reporting.style import VERDICTS, WIDTH, new_figure, report_style, save
 
 # Cells as the report has them, in an order that no sorting gives.
 CELLS = ("0.8747 ± 0.0020", "−0.0100", "10,000", "–", "+0.01 [−0.02, 0.04]", "1e-5", "−0.2")
@@ -47,7 +47,7 @@ def test_the_page_holds_its_documents_and_needs_no_other_file(tmp_path):
     assert [each for each, _ in pictures] == ['aria-label="A &lt; B &amp; C" data-name="error_signal" role="img"'] * 2
     for _, svg in pictures:
         assert svg.startswith(
-            '<svg xmlns="http://www.w3.org/2000/svg" version="1.1" viewBox="0 0 338.4 288"><defs></defs>'
+            f'<svg xmlns="http://www.w3.org/2000/svg" version="1.1" viewBox="0 0 {72 * WIDTH:g} 288"><defs></defs>'
         )
         assert re.findall("<text.*?>(.*?)</text>", svg) == re.findall("<text.*?>(.*?)</text>", original) != []
         assert set(re.findall(r'(?:url\(|href=")#(.*?)[)"]', svg)) == set(re.findall(' id="(.*?)"', svg)) != set()

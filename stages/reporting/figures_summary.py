@@ -16,24 +16,24 @@ from stages.verdicts.reproduction import NO, NOT_RUN, counts
 from stages.verdicts.text import number
 
 MEANINGS = {
-    "supported": "holds in runs without the bugs",
-    "contradicted": "the opposite holds",
+    "supported": "every comparison holds",
+    "contradicted": "at least one goes the other way",
     "no difference": "the effect is too small to matter",
-    "artefact": "holds only because of a bug",
+    "artefact": "holds only with a bug",
     "not tested": "the code ran something else",
-    "undecided": "more seeds are needed",
-    "not testable": "no run can tell",
+    "undecided": "the evidence is too weak",
+    "not testable": "not a question for runs",
 }
 FARTHEST = 6  # standard deviations: published numbers further away are drawn here
 
 
 def draw_summary(results: Results, findings: Findings) -> Figure:
-    """Which published numbers are reproduced, what became of the conclusions, what the networks reach."""
-    found, conclusions = counts(findings.runs), len(findings.judgements)
+    """Which published numbers are reproduced, what became of the statements, what the networks reach."""
+    found, statements = counts(findings.runs), len(findings.judgements)
     panels = {
         f"{found['reproduced']} of {found['published']} published numbers are reproduced": draw_runs,
-        f"What became of the report's {conclusions} conclusions": draw_verdicts,
-        "Test accuracy: as published, and of the networks here": draw_reached,
+        f"What became of the report's {statements} statements": draw_verdicts,
+        "Test accuracy: the report's choices, and ours": draw_reached,
     }
     figure = new_figure(7.6)
     for part, (heading, draw) in zip(figure.subfigures(3, 1, height_ratios=(1.2, 1, 1)), panels.items(), strict=True):
@@ -72,7 +72,7 @@ def draw_runs(axes: Axes, results: Results, findings: Findings) -> None:
 
 
 def draw_verdicts(axes: Axes, results: Results, findings: Findings) -> None:
-    """How many conclusions have each verdict, and what it means."""
+    """How many statements have each verdict, and what it means."""
     verdicts = {verdict: count for verdict, count in count_verdicts(findings.judgements).items() if count}
     for place, (verdict, count) in enumerate(verdicts.items()):
         colour = style.VERDICTS[verdict]
@@ -117,7 +117,7 @@ def draw_error_signal() -> Figure:
     sizes.text(0.3, 0.74, "cross-entropy: 1 − p", color=style.FIXED)
     sizes.text(0.06, 0.06, "published: 0.2 · p (1 − p)²", color=style.AS_RUN)
     sizes.set(xlim=(0, 1), ylim=(0, 1), xlabel="p, probability of the right class", ylabel="error signal")
-    title = "Published, the error vanishes where it is largest"
+    title = "A network that is certain and wrong gets no signal"
     figure.suptitle(title, x=0.015, ha="left", fontsize=9.5, fontweight="bold")
     logit = np.linspace(-25, 8, 400)
     p = 1 / (1 + np.exp(-logit))
@@ -125,9 +125,8 @@ def draw_error_signal() -> Figure:
     signals.semilogy(logit, 0.2 * p * (1 - p) ** 2, color=style.AS_RUN)
     signals.text(-24, 0.12, "cross-entropy", color=style.FIXED)
     signals.text(-14.5, 2e-9, "published", color=style.AS_RUN)
-    signals.text(-16, 2e-12, "at the left: certain and wrong", color=style.NOTE, va="bottom")
     signals.set(xlim=(-25, 8), ylim=(1e-12, 3), ylabel="the same, log scale")
-    signals.set_xlabel("logit of the right class, relative to the others")
+    signals.set_xlabel("log-odds of the right class (left: certain and wrong)")
     return figure
 
 
@@ -137,7 +136,7 @@ def draw_effects(findings: Findings) -> Figure:
     effects = effects[effects["quantity"].str.endswith("accuracy")]
     names = {bug.id: bug.name for bug in findings.bugs}
     lines = len(effects) + 1.2 * effects["bug"].nunique()
-    figure = new_figure(0.145 * lines + 0.6)
+    figure = new_figure(0.145 * lines + 0.85)
     axes = figure.subplots()
     place, ticks = 0.0, {}
     for bug, own in effects.groupby("bug", sort=False):
@@ -158,5 +157,8 @@ def draw_effects(findings: Findings) -> Figure:
     axes.minorticks_off()
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("change of accuracy")
+    axes.set_xlabel("change of accuracy (logarithmic beyond ± 0.02)", loc="right")
+    figure.suptitle(
+        "Accuracy with one bug fixed, minus as published", x=0.015, ha="left", fontsize=9.5, fontweight="bold"
+    )
     return figure

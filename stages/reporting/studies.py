@@ -5,7 +5,7 @@ The NumPy network is trained by the code as published (a study `published_<name>
 all variants: `_as_run` ends the name of those that do what the code did, where the report says something else.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -131,9 +131,3 @@ def in_order(labels: Iterable[str]) -> list[str]:
         return sorted(once, key=float)
     except ValueError:
         return once
-
-
-def extremes(means: Mapping[str, float]) -> str:
-    """The best and the worst of some accuracies: `best adam, 0.894; worst sgd, 0.871`."""
-    best, worst = (name(means, key=means.get) for name in (max, min))
-    return f"best {best}, {means[best]:.3f}" + (f"; worst {worst}, {means[worst]:.3f}" if best != worst else "")

@@ -66,7 +66,7 @@ def networks_table(results: Results) -> pd.DataFrame:
         column = "final_accuracy" if framework.published.split == "test" else "test_accuracy"
         again = mean_and_sd(own[column]) if len(own) else NOTHING
         data_set = DATA_SETS[framework.dataset]
-        rows.append([f"{study} {spaced(variant)} in {framework.name}, published", number(accuracy), data_set])
+        rows.append([f"{study} {spaced(variant)} in {framework.name}, the report's choice", number(accuracy), data_set])
         rows.append([f"the same, run again with {len(own)} seeds", again, data_set])
         for name, model in results.models.items():
             if model.dataset == framework.dataset:
@@ -80,24 +80,29 @@ def reproduced_table(*frameworks: Framework, findings: Findings) -> pd.DataFrame
     for framework in frameworks:
         own = findings.runs[findings.runs["framework"] == framework.name]
         for study, runs in own.groupby("study", sort=False):
-            missing = runs[runs["reproduced"] != YES]["variant"]
+            missing = list(runs[runs["reproduced"] != YES].itertuples())
             found = f"{len(runs) - len(missing)} of {len(runs)}"
-            rows.append([f"{framework.name}, {spaced(study)}", found, listed(map(spaced, missing)) or NOTHING])
+            texts = [f"{spaced(run.variant)}: {run.published_accuracy:.3f}, ours {run.accuracy:.3f}" for run in missing]
+            rows.append([f"{framework.name}, {spaced(study)}", found, "; ".join(texts) or NOTHING])
     return pd.DataFrame(rows, columns=["study", "reproduced", "not reproduced"])
 
 
 def verdicts_table(findings: Findings) -> pd.DataFrame:
-    """Every conclusion of the published report with its verdict."""
-    rows = [[f"{each.claim.id}: {each.claim.claim}", each.verdict] for each in findings.judgements]
-    return pd.DataFrame(rows, columns=["conclusion of the published report", "verdict"])
+    """Every statement of the published report with its verdict; a star, if a change of the analysis changes it."""
+    rows = []
+    for place, each in enumerate(findings.judgements):
+        star = r" \*" if each.claim.rule and findings.changes(place) else ""
+        rows.append([f"{each.claim.id}: {each.claim.claim}{star}", each.verdict])
+    return pd.DataFrame(rows, columns=["statement of the published report", "verdict"])
 
 
 def claims_table(findings: Findings) -> pd.DataFrame:
-    """What the verdicts on the conclusions that runs can test rest on."""
+    """What the verdicts on the statements that runs can test rest on."""
     table = claim_table(findings).assign(estimate=[estimate(each) for each in findings.judgements])
     table = table[table["verdict"] != NOT_TESTABLE]
     columns = {
-        **{"claim": table["claim"], "verdict": table["verdict"], "as run": table["as_run"], "fixed": table["fixed"]},
+        **{"claim": table["claim"], "verdict": table["verdict"]},
+        **{"without a fix": table["as_run"], "bugs fixed": table["fixed"]},
         **{"bug": table["bug"], "hangs on": table["comparison"], "estimate": table["estimate"]},
         **{"seeds": table["seeds"].map(count), "look": table["look"].map(count)},
         **{"margin": table["margin"].map(margin), "robustness": table["robustness"]},

@@ -227,7 +227,7 @@ def finding(comparison: Comparison, runs: Runs, evidence: Evidence, look: int, a
         hits, images = int(np.trace(counts)), int(counts.sum())
         share = Estimate(hits / images, math.sqrt(hits / images * (1 - hits / images)), images)
         # One network that falls short refutes nothing.
-        return Finding(comparison, share, 2 * p_share(hits, images, target, sense), math.nan, math.nan)
+        return Finding(comparison, share, min(2 * p_share(hits, images, target, sense), 1), math.nan, math.nan)
     values = {name: numbers(name, comparison, runs, evidence, look, analysis) for name in comparison.names}
     if None in values.values():
         return None
