@@ -1,7 +1,6 @@
 """What the report's templates may name: numbers, sentences made from the data, and texts in place of figures."""
 
 import inspect
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,22 +8,19 @@ import numpy as np
 import pandas as pd
 
 from stages.reporting import names, tables
-from stages.reporting.figures_studies import FAILED
-from stages.reporting.figures_studies import findings as study_findings
 from stages.reporting.pictures import Pictures
-from stages.reporting.studies import AS_RUN, FIXED, View, views
+from stages.reporting.studies import AS_RUN, F1_FIXED, FAILED, FIXED, View, views
 from stages.verdicts import reproduction, text
 from stages.verdicts.findings import Findings, count_verdicts, wanting_text
 from stages.verdicts.judging import UNDECIDED, VERDICTS, Judgement
 from stages.verdicts.quantities import QUANTITIES, QUANTITIES_AT
-from stages.verdicts.reading import DATA_SETS, GUESS, Framework, ModelResult, Results
+from stages.verdicts.reading import DATA_SETS, Framework, ModelResult, Results
 from stages.verdicts.statistics import ALPHA, LEVELS
-from stages.verdicts.text import NOTHING, listed, number, percent, quantity_name
+from stages.verdicts.text import listed, number, quantity_name
 
 RELEASE = "F16"
-STORY, ONE_FIXED = "N1", "F1 fixed"  # the statement that the report explains step by step, and its runs
+STORY = "N1"  # the statement that the report explains step by step
 HOURS = 6  # measured once: what `make retrain` takes on two cores
-EPSILON = 1e-15  # what the published loss adds to a probability before taking its logarithm
 
 
 def context(results: Results, findings: Findings, pictures: Mapping[str, Pictures]) -> dict[str, Any]:
@@ -32,12 +28,12 @@ def context(results: Results, findings: Findings, pictures: Mapping[str, Picture
     judgements, studies = findings.judgements, [*results.numpy.results.values(), *results.torch.results.values()]
     rules = [each.claim.rule for each in judgements if each.claim.rule]
     halves = {"numpy": views(results.numpy, findings), "torch": views(results.torch, findings)}
-    epochs = {  # a run that several studies name counts once
-        (study.trainings[run.variant].model_dump_json(), run.seed): run.epochs
+    trained = {  # a run that several studies name counts once
+        (study.trainings[run.variant].model_dump_json(), run.seed): run
         for study in studies
         for run in study.runs.itertuples()
     }
-    functions = (study_text, history_text, most_confused, calibration_text, listed, number, percent, tables.markdown)
+    functions = (history_text, most_confused, calibration_text, listed, number, tables.markdown)
     return {
         **{function.__name__: function for function in functions},
         **{"results": results, "findings": findings, "params": results.params, "pictures": pictures},
@@ -56,20 +52,15 @@ def context(results: Results, findings: Findings, pictures: Mapping[str, Picture
         },
         "trained": {
             "studies": len(studies),
-            "runs": len(epochs),
-            "epochs": sum(epochs.values()),
-            "collapsed": sum(len(study.diverged) for study in studies),
+            "runs": len(trained),
+            "epochs": sum(int(run.epochs) for run in trained.values()),
+            "collapsed": sum(run.status == "diverged" for run in trained.values()),
             "seeds": text.span(len(study.seeds) for study in studies),
         },
         "story": story(halves["numpy"], results, findings),
         "release": release_effect(findings),
         "hours": HOURS,
     }
-
-
-def study_text(view: View) -> str:
-    """A study in words, in place of its figure."""
-    return ". ".join(study_findings(view))
 
 
 def half_counts(half: Framework, findings: Findings) -> dict[str, int]:
@@ -83,11 +74,13 @@ def notes(judgement: Judgement) -> list[str]:
     claim, outcome = judgement.claim, judgement.decided_by
     found = [claim.note] if claim.note else []
     if judgement.verdict == UNDECIDED:
-        if any(each.model for each in claim.rule.comparisons):
-            found.append("undecided, as one network that falls short refutes nothing.")
+        if judgement.missing:
+            reason = judgement.missing
+        elif any(each.model for each in claim.rule.comparisons):
+            reason = "one network that falls short refutes nothing"
         else:
-            wanting = wanting_text(outcome) if outcome and outcome.findings else "there are too few seeds"
-            found.append(f"undecided, as {judgement.missing or wanting}.")
+            reason = wanting_text(outcome) if outcome and outcome.findings else "there are too few seeds"
+        found.append(f"undecided, as {reason}.")
     return found
 
 
@@ -95,12 +88,12 @@ def story(studies: Sequence[View], results: Results, findings: Findings) -> dict
     """Why the published learning rates failed; None where params.yaml lacks the runs that show it."""
     view = next((each for each in studies if each.name == "learning_rate"), None)
     judged = next((each for each in findings.judgements if each.claim.id == STORY), None)
-    if view is None or judged is None or not judged.decided_by or not {AS_RUN, ONE_FIXED} <= set(view.sources):
+    if view is None or judged is None or not judged.decided_by or not {AS_RUN, F1_FIXED} <= set(view.sources):
         return None
     published = results.numpy.published.runs_of("learning_rate")
     failed = published[published["status"] == "diverged"]
     rates = [names.label(rate) for rate in failed["variant"]]
-    as_run, fixed = view.sources[AS_RUN].runs, view.sources[ONE_FIXED].runs
+    as_run, fixed = view.sources[AS_RUN].runs, view.sources[F1_FIXED].runs
     highest = max(rates, key=float)
     peak = as_run[as_run["variant"].isin(rates)]["best_accuracy"]
     all_fixed = view.sources[FIXED].runs_of(highest)["end"] if FIXED in view.sources else []
@@ -110,11 +103,10 @@ def story(studies: Sequence[View], results: Results, findings: Findings) -> dict
         "highest": highest,
         "failed": failed_count(as_run, rates),
         "peak": " to ".join(f"{end:.2f}" for end in (peak.min(), peak.max())),
-        "bound": f"{next(each.bound for each in judged.claim.rule.comparisons):g}",
+        "lowest": text.mean_and_sd(as_run[~as_run["variant"].isin(rates)]["end"], 2),
         "fixed_failed": failed_count(fixed, rates),
         "fixed_rates": [(rate, failed_count(fixed, [rate])) for rate in rates],
         "all_fixed": text.mean_and_sd(all_fixed),
-        "loss": number((1 - GUESS) * -math.log(EPSILON), 2),
         "published_losses": listed(number(loss, 2) for loss in failed["final_loss"]),
     }
 
@@ -122,7 +114,7 @@ def story(studies: Sequence[View], results: Results, findings: Findings) -> dict
 def release_effect(findings: Findings) -> str:
     """By how much today's division of Fashion-MNIST lowers the published code's accuracy."""
     effects = -findings.effects[findings.effects["bug"] == RELEASE]["effect"].dropna()
-    return f"{effects.mean():.3f}" if len(effects) else NOTHING
+    return f"{effects.mean():.3f}" if len(effects) else ""
 
 
 def failed_count(runs: pd.DataFrame, labels: Sequence[str]) -> str:
@@ -152,5 +144,7 @@ def calibration_text(calibration: pd.DataFrame) -> str:
     """Whether a model is over- or underconfident: mean confidence and accuracy over all test images."""
     filled = calibration[calibration["count"] > 0]
     confidence, accuracy = (np.average(filled[name], weights=filled["count"]) for name in ("confidence", "accuracy"))
+    if not np.isfinite(confidence):
+        return "without finite confidences"
     kind = "underconfident" if confidence < accuracy else "overconfident"
     return f"{kind}, with mean confidence {number(confidence)} and accuracy {number(accuracy)}"

@@ -40,7 +40,7 @@ def drawings(results: Results, findings: Findings, pictures: Mapping[str, Pictur
             own["errors"] = partial(figures_models.draw_errors, model.errors, pictures[name].errors)
         if pictures[name].shows_patterns:
             own["weights"] = partial(figures_models.draw_weights, pictures[name].weights)
-        found |= {f"{name}_{kind}": draw for kind, draw in own.items()}
+        found |= {f"model_{name}_{kind}": draw for kind, draw in own.items()}
     return found
 
 

@@ -1,18 +1,17 @@
 """The figures of the first pages: the study in one picture, the published error signal, the effects of bugs."""
 
-import textwrap
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stages.reporting import style
 from stages.reporting.names import spaced
+from stages.reporting.studies import FIXED, PUBLISHED
 from stages.reporting.style import SMALL, new_figure
 from stages.reporting.tables import networks
 from stages.verdicts.findings import Findings, count_verdicts
 from stages.verdicts.reading import Results
-from stages.verdicts.reproduction import NO, NOT_RUN, counts
+from stages.verdicts.reproduction import NO, YES, counts
 from stages.verdicts.text import number
 
 MEANINGS = {
@@ -24,14 +23,14 @@ MEANINGS = {
     "undecided": "the evidence is too weak",
     "not testable": "not a question for runs",
 }
-FARTHEST = 6  # standard deviations: published numbers further away are drawn here
+FARTHEST = 2  # half-widths of the interval: published numbers further away are drawn here
 
 
 def draw_summary(results: Results, findings: Findings) -> Figure:
     """Which published numbers are reproduced, what became of the statements, what the networks reach."""
     found, statements = counts(findings.runs), len(findings.judgements)
     panels = {
-        f"{found['reproduced']} of {found['published']} published numbers are reproduced": draw_runs,
+        f"{found['reproduced']} of {found['compared']} published numbers are reproduced": draw_runs,
         f"What became of the report's {statements} statements": draw_verdicts,
         "Test accuracy: the report's choices, and ours": draw_reached,
     }
@@ -43,32 +42,30 @@ def draw_summary(results: Results, findings: Findings) -> Figure:
 
 
 def draw_runs(axes: Axes, results: Results, findings: Findings) -> None:
-    """Each published accuracy, in standard deviations from the mean of our runs; study by study."""
-    run_here = findings.runs[findings.runs["reproduced"] != NOT_RUN]
-    place, middle, halves = 0.0, [], {}
-    for (framework, study), own in run_here.groupby(["framework", "study"], sort=False):
-        halves.setdefault(framework, place)
-        middle.append((place + (len(own) - 1) / 2, textwrap.fill(spaced(study), 9)))
+    """Each published accuracy in the prediction interval of our runs, whose ends are −1 and 1; study by study."""
+    compared = findings.runs[findings.runs["reproduced"].isin((YES, NO))]
+    place, middle, starts = 0, [], {}
+    for (framework, study), own in compared.groupby(["framework", "study"], sort=False):
+        starts.setdefault(framework, place)
+        middle.append((place + (len(own) - 1) / 2, spaced(study)))
         for run in own.itertuples():
-            colour = style.VERDICTS["contradicted"] if run.reproduced == NO else style.INK
-            z = np.clip(np.nan_to_num(run.z), -FARTHEST, FARTHEST)
-            axes.plot([place], [z], "D" if run.reproduced == NO else "o", color=colour)
+            away, reach = run.published_accuracy - run.accuracy, run.high - run.accuracy
+            share = away / reach if reach else 0 if run.reproduced == YES else np.inf * np.sign(away)
+            mark, colour = ("o", style.INK) if run.reproduced == YES else ("D", style.VERDICTS["contradicted"])
+            axes.plot([place], [np.clip(share, -FARTHEST, FARTHEST)], mark, color=colour)
             place += 1
         axes.axvline(place + 0.25, color=style.GRID, linewidth=0.8)
         place += 1.5
-    bound = (run_here["high"] - run_here["accuracy"]) / (run_here["sd"] * np.sqrt(1 + 1 / run_here["seeds"]))
-    reach = float(np.nanmedian(bound)) if len(run_here) else 1.0
-    axes.axhspan(-reach, reach, color=style.FIXED, alpha=0.14, linewidth=0)
-    words = {"va": "top", "ha": "right", "fontsize": SMALL, "color": style.FIXED}
-    axes.text(0.995, -reach, "95 % of new runs lie in the band", transform=axes.get_yaxis_transform(), **words)
-    for framework, start in halves.items():
-        axes.text(start - 0.5, FARTHEST + 0.4, framework, va="top", fontsize=SMALL, fontweight="bold", color=style.NOTE)
+    axes.axhspan(-1, 1, color=style.FIXED, alpha=0.14, linewidth=0)
+    for framework, start in starts.items():
+        axes.text(start - 0.5, FARTHEST + 0.15, framework, fontsize=SMALL, fontweight="bold", color=style.NOTE)
     axes.set_xlim(-1, max(place - 0.5, 1))
-    axes.set_ylim(-FARTHEST - 0.5, FARTHEST + 0.5)
+    axes.set_ylim(-FARTHEST - 0.1, FARTHEST + 0.1)
+    axes.set_yticks([-1, 0, 1], ["low end", "our mean", "high end"])
     axes.set_xticks([at for at, _ in middle], [name for _, name in middle], rotation=90)
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
-    axes.set_ylabel("published − ours,\nin standard deviations")
+    axes.set_ylabel("95 % of new runs: the band")
 
 
 def draw_verdicts(axes: Axes, results: Results, findings: Findings) -> None:
@@ -88,9 +85,9 @@ def draw_verdicts(axes: Axes, results: Results, findings: Findings) -> None:
 
 def draw_reached(axes: Axes, results: Results, findings: Findings) -> None:
     """Test accuracy by data set: what was published, and the final models."""
-    rows = networks(results)
-    for place, (_, accuracy, published) in enumerate(rows):
-        colour = style.PUBLISHED if published else style.FIXED
+    colours = {PUBLISHED: style.PUBLISHED, FIXED: style.FIXED}
+    rows = [(name, accuracy, colours[kind]) for name, accuracy, kind, _ in networks(results) if kind in colours]
+    for place, (_, accuracy, colour) in enumerate(rows):
         axes.hlines(place, 0, accuracy, color=colour, linewidth=1.2, alpha=0.6)
         axes.plot([accuracy], [place], "o", color=colour)
         axes.text(accuracy + 0.02, place, number(accuracy, 3), va="center", fontsize=SMALL, color=colour)
@@ -145,7 +142,7 @@ def draw_effects(findings: Findings) -> Figure:
         for effect in own.itertuples():
             place += 1
             ticks[place] = effect.setting
-            colour = style.NOTE if effect.low <= 0 <= effect.high else style.FIXED
+            colour = style.FIXED if effect.low > 0 or effect.high < 0 else style.NOTE
             axes.hlines(place, effect.low, effect.high, color=colour, linewidth=1.6)
             axes.plot([effect.effect], [place], "o", color=colour, markersize=4)
         place += 1.3
@@ -153,6 +150,8 @@ def draw_effects(findings: Findings) -> Figure:
     axes.set_yticks(list(ticks), list(ticks.values()))
     axes.set_ylim(place - 0.8, -0.8)
     axes.set_xscale("symlog", linthresh=0.02)
+    farthest = 1.3 * max(0.1, *effects[["low", "high"]].abs().max())
+    axes.set_xlim(-farthest, farthest)
     axes.set_xticks([-0.5, -0.02, 0, 0.02, 0.5], ["−0.5", "−0.02", "0", "0.02", "0.5"])
     axes.minorticks_off()
     axes.tick_params(axis="y", length=0)

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from stages.reporting.names import common_settings, differences, label, title
+from stages.reporting.names import common_settings, differences, label, spaced, title
 from stages.verdicts.findings import Findings
 from stages.verdicts.judging import Judgement
 from stages.verdicts.reading import AS_RUN as AS_RUN_NAME
 from stages.verdicts.reading import Curves, Framework, StudyResult
-from stages.verdicts.reproduction import NOT_RUN, YES
+from stages.verdicts.reproduction import NO, YES
 
 PUBLISHED, AS_RUN, FIXED, ADDED = "published", "as run", "bugs fixed", "added here"
-PREFIXES = {"published_": AS_RUN, "objective_": "F1 fixed", "reduction_": "F2 fixed"}
+F1_FIXED, F2_FIXED, CHANGED = "F1 fixed", "F2 fixed", "published code, changed"
+PREFIXES = {"published_": AS_RUN, "objective_": F1_FIXED, "reduction_": F2_FIXED}
+FAILED = 0.2  # twice the accuracy of guessing: a run that ends below has collapsed
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class View:
     """A study. `sources`: by where numbers come from, published first, the runs under labels that mean the same in all.
 
     `runs` of a source has a column `end`: the accuracy after training, on the images of the published number if there
-    is one. `reproduced`: how many of the published runs are, and how many were trained here.
+    is one. `reproduced`: how many of the published runs are, and how many were compared.
     """
 
     framework: str
@@ -49,13 +51,27 @@ class View:
         """The name of its figure; both frameworks have studies of equal names."""
         return f"{self.framework.lower()}_{self.name}"
 
+    @property
+    def captions(self) -> list[str]:
+        """What it shows: how much of it is reproduced, and the best and the worst variant of each source."""
+        reproduced, compared = self.reproduced
+        found = f": {reproduced} of {compared} published runs reproduced" if compared else ""
+        return [self.title + found, *(extremes(name, curves) for name, curves in self.sources.items())]
+
+    def sources_of(self, variant: str) -> dict[str, Curves]:
+        """The sources that have a variant."""
+        return {name: curves for name, curves in self.sources.items() if variant in curves.variants}
+
 
 def views(framework: Framework, findings: Findings) -> list[View]:
     """All studies of a framework that have results, the published ones first."""
-    published = list(dict.fromkeys(framework.published.runs["study"])) if framework.comparable else []
-    names = dict.fromkeys([*published, *map(base_name, framework.results)])
-    found = [view(framework, name, findings) for name in names]
-    return [each for each in found if any(source != PUBLISHED for source in each.sources)]
+    published = list(framework.published.runs["study"]) if framework.comparable else []
+    found = []
+    for name in dict.fromkeys([*published, *map(base_name, framework.results)]):
+        parts = numpy_parts(framework, name) if framework.name == "NumPy" else torch_parts(framework, name)
+        if parts:
+            found.append(view(framework, name, parts, findings))
+    return found
 
 
 def base_name(study: str) -> str:
@@ -63,17 +79,17 @@ def base_name(study: str) -> str:
     return next((study.removeprefix(prefix) for prefix in PREFIXES if study.startswith(prefix)), study)
 
 
-def view(framework: Framework, name: str, findings: Findings) -> View:
-    """One study with its sources."""
-    parts = numpy_parts(framework, name) if framework.name == "NumPy" else torch_parts(framework, name)
+def view(framework: Framework, name: str, parts: dict[str, tuple[StudyResult, list[str]]], findings: Findings) -> View:
+    """One study. `parts`: the results and variants of each source of ours."""
     published = framework.published.runs_of(name) if framework.comparable else pd.DataFrame()
-    split = framework.published.split if len(published) else next(iter(parts.values()))[0].split if parts else ""
+    splits = {result.split for result, _ in parts.values()}
+    split = framework.published.split if len(published) else splits.pop() if len(splits) == 1 else "test"
     sources = {}
     if len(published):
         sources[PUBLISHED] = renamed(framework.published.curves(name), published["variant"], split)
     sources |= {source: renamed(result, variants, split) for source, (result, variants) in parts.items()}
     runs, half = findings.runs, framework.name.lower().removeprefix("py")
-    own = runs[(runs["framework"] == framework.name) & (runs["study"] == name) & (runs["reproduced"] != NOT_RUN)]
+    own = runs[(runs["framework"] == framework.name) & (runs["study"] == name) & runs["reproduced"].isin((YES, NO))]
     return View(
         framework=framework.name,
         name=name,
@@ -95,8 +111,7 @@ def numpy_parts(framework: Framework, name: str) -> dict[str, tuple[StudyResult,
     found = {}
     for prefix, source in (*PREFIXES.items(), ("", FIXED)):
         if result := framework.results.get(prefix + name):
-            as_published = not prefix and result.split == "test"  # the published code with something changed
-            found[AS_RUN if as_published else source] = result, result.variants
+            found[CHANGED if not prefix and result.split == "test" else source] = result, result.variants
     return found
 
 
@@ -119,7 +134,10 @@ def torch_parts(framework: Framework, name: str) -> dict[str, tuple[StudyResult,
 
 def renamed(curves: Curves, variants: Iterable[str], split: str) -> Curves:
     """Some variants by their labels, with the accuracy after training on the images of `split`."""
-    chosen = curves.select({label(each.removesuffix(AS_RUN_NAME)): each for each in variants})
+    labels = {each: label(each.removesuffix(AS_RUN_NAME)) for each in variants}
+    if len(set(labels.values())) < len(labels):  # such as 1 and 1.0
+        labels = {each: spaced(each) for each in labels}
+    chosen = curves.select({text: each for each, text in labels.items()})
     end = "final_accuracy" if chosen.split == split else f"{split}_accuracy"
     return Curves(chosen.split, chosen.history, chosen.runs.assign(end=chosen.runs[end]))
 
@@ -131,3 +149,12 @@ def in_order(labels: Iterable[str]) -> list[str]:
         return sorted(once, key=float)
     except ValueError:
         return once
+
+
+def extremes(source: str, curves: Curves) -> str:
+    """The best and the worst variant of a source: `as run: best 16, 0.890; worst 4096, 0.832`."""
+    means = curves.runs.groupby("variant", sort=False)["end"].mean()
+    best, worst = means.idxmax(), means.idxmin()
+    if best == worst:
+        return f"{source}: {means[best]:.3f}"
+    return f"{source}: best {best}, {means[best]:.3f}; worst {worst}, {means[worst]:.3f}"

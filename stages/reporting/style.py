@@ -11,7 +11,6 @@ from io import StringIO
 from pathlib import Path
 
 import matplotlib.style
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from stages.training.files import write_text
@@ -29,15 +28,14 @@ VERDICTS = {
     "contradicted": "#b3261e",
     "no difference": "#3f5f8a",
     "artefact": "#7a5c00",
-    "not tested": "#66686d",
-    "undecided": "#6b6d72",
-    "not testable": "#707277",
+    "not tested": NOTE,
+    "undecided": NOTE,
+    "not testable": NOTE,
 }
 DARK = {
     **{INK: "#e6e4df", NOTE: "#a9acb1", FAINT: "#50555b", GRID: "#2b3035", PAPER: "#14171a"},
     **{AS_RUN: "#ff9a57", ONE_FIXED: "#e29ad3", FIXED: "#58a6ff", ADDED: "#3fc9a0", TRAINING: "#e9b44c"},
     **{"#1b7a3d": "#6cc489", "#b3261e": "#ff8f86", "#3f5f8a": "#9db9e0", "#7a5c00": "#dcb956"},
-    **{"#66686d": "#a9acb1", "#6b6d72": "#a2a5aa", "#707277": "#9b9ea3"},
 }
 # Counts in a matrix: these cells, and the text on them, are the same in both schemes.
 COUNTS_MAP, WEIGHTS_MAP, GREY_MAP = "Blues", "RdBu_r", "gray_r"
@@ -62,9 +60,7 @@ def report_style() -> Iterator[None]:
 
 def new_figure(height: float) -> Figure:
     """An empty figure, drawn without a window system."""
-    figure = Figure(figsize=(WIDTH, height))
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(WIDTH, height))
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -74,7 +70,6 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<[^>]*\.\d{3}[^>]*>", lambda tag: re.sub(r"-?\d+\.\d{3,}", shortened, tag[0]), svg)
     rules = schemes(colour for colour in DARK if f": {colour}" in svg)
     svg = svg.replace("</style>", f":root{{color-scheme:light dark}}{rules}</style>", 1)

@@ -1,7 +1,7 @@
 """The tables of the report: data frames of strings, ready to print."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -9,11 +9,11 @@ import pandas as pd
 
 from stages.params import Params
 from stages.reporting.names import all_settings, layers_name, model_name, setting_texts, spaced, training_of
-from stages.reporting.studies import PUBLISHED, View
+from stages.reporting.studies import AS_RUN, FIXED, PUBLISHED, View
 from stages.verdicts.findings import Findings, claim_table, comparison_table
 from stages.verdicts.judging import NOT_TESTABLE, Judgement
 from stages.verdicts.reading import DATA_SETS, Framework, ModelResult, Results
-from stages.verdicts.reproduction import YES
+from stages.verdicts.reproduction import NO, YES
 from stages.verdicts.selection import best_variant
 from stages.verdicts.statistics import of_share
 from stages.verdicts.text import (
@@ -41,37 +41,32 @@ def markdown(table: pd.DataFrame, left: int = 1) -> str:
     return cells.to_markdown(index=False, disable_numparse=True, colalign=align)
 
 
-def networks(results: Results) -> list[tuple[str, float, bool]]:
-    """Test accuracies by data set: a name, the accuracy, and whether it was published."""
-    published = {"fashion_mnist": NUMPY_CHOICE[2]}
+def networks(results: Results) -> list[tuple[str, float, str, str]]:
+    """Networks by data set: name, test accuracy, kind (published, as run: the same trained here, bugs fixed: a final
+    model), and the accuracy in words.
+    """
+    choices = [(results.numpy, *NUMPY_CHOICE, "published_")]
     if results.torch.comparable:
-        published[results.torch.dataset] = TORCH_CHOICE[2]
+        choices.append((results.torch, *TORCH_CHOICE, ""))
     rows = []
-    for dataset, accuracy in published.items():
-        rows.append((f"{DATA_SETS[dataset]}, published", accuracy, True))
+    for framework, study, variant, accuracy, prefix in choices:
+        data_set = DATA_SETS[framework.dataset]
+        rows.append((f"{data_set}, published", accuracy, PUBLISHED, number(accuracy)))
+        own = framework.seeds_of(prefix + study, variant)
+        if len(own):
+            again = own["final_accuracy" if framework.published.split == "test" else "test_accuracy"]
+            rows.append((f"the same, {len(own)} seeds", again.mean(), AS_RUN, mean_and_sd(again)))
         for name, model in results.models.items():
-            if model.dataset == dataset:
-                rows.append((model_name(name), model.metrics.get("test_accuracy", float("nan")), False))
+            if model.dataset == framework.dataset:
+                reached = model.metrics.get("test_accuracy", float("nan"))
+                rows.append((model_name(name), reached, FIXED, f"**{number(reached)}**"))
     return rows
 
 
 def networks_table(results: Results) -> pd.DataFrame:
     """Test accuracies: what was published, the same code retrained, and the final models in bold."""
-    retrained = [(results.numpy, *NUMPY_CHOICE, "published_")]
-    if results.torch.comparable:
-        retrained.append((results.torch, *TORCH_CHOICE, ""))
-    rows = []
-    for framework, study, variant, accuracy, prefix in retrained:
-        own = framework.seeds_of(prefix + study, variant)
-        column = "final_accuracy" if framework.published.split == "test" else "test_accuracy"
-        again = mean_and_sd(own[column]) if len(own) else NOTHING
-        data_set = DATA_SETS[framework.dataset]
-        rows.append([f"{study} {spaced(variant)} in {framework.name}, the report's choice", number(accuracy), data_set])
-        rows.append([f"the same, run again with {len(own)} seeds", again, data_set])
-        for name, model in results.models.items():
-            if model.dataset == framework.dataset:
-                rows.append([model_name(name), f"**{number(model.metrics.get('test_accuracy'))}**", data_set])
-    return pd.DataFrame(rows, columns=["network", "test accuracy", "data set"])
+    rows = [[name, accuracy] for name, _, _, accuracy in networks(results)]
+    return pd.DataFrame(rows, columns=["network", "test accuracy"])
 
 
 def reproduced_table(*frameworks: Framework, findings: Findings) -> pd.DataFrame:
@@ -80,7 +75,10 @@ def reproduced_table(*frameworks: Framework, findings: Findings) -> pd.DataFrame
     for framework in frameworks:
         own = findings.runs[findings.runs["framework"] == framework.name]
         for study, runs in own.groupby("study", sort=False):
-            missing = list(runs[runs["reproduced"] != YES].itertuples())
+            runs = runs[runs["reproduced"].isin((YES, NO))]
+            if runs.empty:
+                continue
+            missing = list(runs[runs["reproduced"] == NO].itertuples())
             found = f"{len(runs) - len(missing)} of {len(runs)}"
             texts = [f"{spaced(run.variant)}: {run.published_accuracy:.3f}, ours {run.accuracy:.3f}" for run in missing]
             rows.append([f"{framework.name}, {spaced(study)}", found, "; ".join(texts) or NOTHING])
@@ -145,7 +143,7 @@ def reproduction_table(runs: pd.DataFrame) -> pd.DataFrame:
     table = {
         "network": runs["framework"],
         "study": runs["study"].map(spaced),
-        "variant": runs["variant"],
+        "variant": runs["variant"].map(spaced),
         "published": runs["published_accuracy"].map(number),
         "mean": runs["accuracy"].map(number),
         "sd": runs["sd"].map(number),
@@ -285,7 +283,7 @@ def data_table(data: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
     rows = []
     for name, facts in data.items():
         counts = [f"{facts['images'][split]:,}" for split in splits]
-        rows.append([name, facts["edition"], " × ".join(map(str, facts["image_shape"])), *counts])
+        rows.append([DATA_SETS[name], facts["edition"], " × ".join(map(str, facts["image_shape"])), *counts])
     return pd.DataFrame(rows, columns=["data set", "edition", "image", *splits])
 
 
@@ -294,9 +292,3 @@ def versions_table() -> pd.DataFrame:
     versions = {"python": ".".join(platform.python_version_tuple()[:2])}
     versions |= {library: version(library).partition("+")[0] for library in LIBRARIES}
     return pd.DataFrame(versions.items(), columns=["software", "version"])
-
-
-def rates_table(views: Sequence[View]) -> pd.DataFrame:
-    """The learning rates of the published study: accuracy as published, as run, and with bugs fixed."""
-    table = study_table(next(view for view in views if view.name == "learning_rate"))
-    return table[table[PUBLISHED] != NOTHING]

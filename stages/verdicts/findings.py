@@ -162,7 +162,7 @@ def numbers(finding: Finding, outcome: Outcome) -> dict[str, float]:
 
 def robustness_text(findings: Findings, place: int) -> str:
     """What would change a verdict: `half the margin: undecided`."""
-    if findings.judgements[place].verdict == NOT_TESTABLE:
+    if findings.judgements[place].missing or findings.judgements[place].verdict == NOT_TESTABLE:
         return ""
     changes = findings.changes(place)
     return "; ".join(f"{name}: {verdict}" for name, verdict in changes.items()) or "same in all"

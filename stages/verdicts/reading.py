@@ -52,10 +52,9 @@ class Curves:
         """One variant's runs, one row per seed."""
         return self.runs[self.runs["variant"] == variant]
 
-    def history_of(self, variant: str, seed: int | None = None) -> pd.DataFrame:
-        """One variant's epochs, of all seeds or of one."""
-        history = self.history[self.history["variant"] == variant]
-        return history if seed is None else history[history["seed"] == seed]
+    def history_of(self, variant: str) -> pd.DataFrame:
+        """One variant's epochs, of all seeds."""
+        return self.history[self.history["variant"] == variant]
 
     def select(self, names: Mapping[str, str]) -> "Curves":
         """Some variants under other names: `names` maps each new name, in order, to the present one."""
@@ -120,10 +119,7 @@ class Published:
     def curves(self, study: str) -> Curves:
         """One study as `Curves`: one seed, none diverged (the published code never stopped early)."""
         history = self.history[self.history["study"] == study].assign(seed=0)
-        runs = self.runs_of(study).assign(seed=0, status="ok")
-        if self.split == "test":
-            runs["test_accuracy"] = runs["final_accuracy"]
-        return Curves(self.split, history, runs)
+        return Curves(self.split, history, self.runs_of(study).assign(seed=0, status="ok"))
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.training.fitting import GUESS_LOSS
 from stages.verdicts.reading import AS_RUN, Framework, Training
 from stages.verdicts.statistics import Estimate, of_mean
 
-COLLAPSED_LOSS = GUESS_LOSS * np.log(10)  # above it, training on ten classes is stopped as diverged
-YES, NO, NOT_RUN = "yes", "no", "not run"
+YES, NO, NOT_RUN, ONE_SEED = "yes", "no", "not run", "one seed"
 ROUNDING = 5e-5  # published accuracies have four decimals
 # The columns of reproduction.csv; the table has more, for the report.
 COLUMNS = (
@@ -30,8 +28,8 @@ def reproduction_table(*frameworks: Framework) -> pd.DataFrame:
 
     low, high: of the prediction interval; z: of the published number in it. `others`: how many other settings of its
     study have an interval, `others_passed`: in how many the published number lies (the rule's power is the share in
-    which it does not). Beyond `COLUMNS`: what else was published; `differs`, whether the code did not run what the
-    report says; the mean loss, and how many runs diverged.
+    which it does not). Beyond `COLUMNS`: the published loss and ours; `differs`, whether the code did not run
+    what the report says.
     """
     return pd.DataFrame(
         [row(framework, run) for framework in frameworks for run in framework.published.runs.itertuples()]
@@ -51,7 +49,6 @@ def row(framework: Framework, run: Any) -> dict:
     ]
     others = [other for other in others if other.seeds > 1]
     low, high = own.prediction_interval()
-    published = framework.published.curves(run.study).history_of(run.variant)
     corrected_estimate = of_mean(corrected["test_accuracy" if numpy else "final_accuracy"])
     corrected_low, corrected_high = corrected_estimate.interval()
     return {
@@ -62,19 +59,15 @@ def row(framework: Framework, run: Any) -> dict:
         "published_accuracy": run.final_accuracy,
         **{"accuracy": own.value, "sd": own.sd, "low": low, "high": high, "z": z_score(run.final_accuracy, own)},
         "seeds": own.seeds,
-        "reproduced": NOT_RUN if own.seeds < 2 else YES if lies_in(run.final_accuracy, own) else NO,
+        "reproduced": outcome(run.final_accuracy, own),
         "others": len(others),
         "others_passed": sum(lies_in(run.final_accuracy, other) for other in others),
         **{"corrected_accuracy": corrected_estimate.value, "corrected_sd": corrected_estimate.sd},
         **{"corrected_low": corrected_low, "corrected_high": corrected_high},
         "corrected_seeds": corrected_estimate.seeds,
         "published_loss": run.final_loss,
-        "published_best": run.best_accuracy,
-        "published_status": run.status,
-        "published_collapse": collapse_epoch(published) if run.status == "diverged" else None,
         "differs": run.as_run is not None,
         "loss": ours["final_loss"].mean(),
-        "diverged": int((ours["status"] == "diverged").sum()) if len(ours) else 0,
     }
 
 
@@ -91,6 +84,13 @@ def training_of(framework: Framework, run: Any) -> Training | None:
     return result.trainings.get(variant) if result else None
 
 
+def outcome(accuracy: float, estimate: Estimate) -> str:
+    """Whether a published accuracy is reproduced; one seed has no interval."""
+    if estimate.seeds < 2:
+        return ONE_SEED if estimate.seeds else NOT_RUN
+    return YES if lies_in(accuracy, estimate) else NO
+
+
 def lies_in(accuracy: float, estimate: Estimate) -> bool:
     """Whether a published accuracy, as rounded, lies in the prediction interval."""
     low, high = estimate.prediction_interval()
@@ -103,21 +103,13 @@ def z_score(accuracy: float, estimate: Estimate) -> float:
     return (accuracy - estimate.value) / spread if spread > ROUNDING / 10 else np.nan
 
 
-def collapse_epoch(history: pd.DataFrame) -> int | None:
-    """The first epoch from which the loss stays NaN or above `COLLAPSED_LOSS` until the end of the run."""
-    epochs, loss = history["epoch"].to_numpy(), history["loss"].to_numpy()
-    lost = ~(loss <= COLLAPSED_LOSS)  # true of NaN as well
-    lasting = np.logical_and.accumulate(lost[::-1])[::-1]
-    return int(epochs[lasting][0]) if lasting.any() else None
-
-
 def counts(table: pd.DataFrame) -> dict[str, int]:
-    """How many runs were published, were run here, and are reproduced; and how many comparisons of a published number
+    """How many runs were published, are compared, and are reproduced; and how many comparisons of a published number
     with another variant of its study there are, and how many of these it passes as well.
     """
     return {
         "published": len(table),
-        "run": int((table["reproduced"] != NOT_RUN).sum()),
+        "compared": int(table["reproduced"].isin((YES, NO)).sum()),
         "reproduced": int((table["reproduced"] == YES).sum()),
         "others": int(table["others"].sum()),
         "others_passed": int(table["others_passed"].sum()),

@@ -25,11 +25,6 @@ def signed(value: float | None, digits: int = 4) -> str:
     return f"{rounded:+.{digits}f}".replace("-", "−") if rounded else f"{0:.{digits}f}"
 
 
-def percent(share: float | None) -> str:
-    """A share in percent: `90.46 %`."""
-    return f"{number(None if share is None else 100 * share, 2)} %"
-
-
 def mean_and_sd(values: Iterable[float], digits: int = 4) -> str:
     """`mean ± sd` of the finite values; of a single value, the value."""
     finite = np.array([value for value in values if np.isfinite(value)])
@@ -118,4 +113,4 @@ def counts_text(counts: dict[str, int]) -> str:
     (first, count), *others = ((verdict, count) for verdict, count in counts.items() if count)
     verb = "is" if count == 1 else "are"
     text = listed([f"{count} {verb} {first}", *(f"{count} {verdict}" for verdict, count in others)])
-    return text.replace(" artefact", " artefacts of the code")
+    return text

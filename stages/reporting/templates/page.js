@@ -23,7 +23,7 @@ function unfold() {
 
 // Cells are compared by the number that they begin with, then as text with the numbers in it as numbers.
 function compareCells(a, b) {
-  const [x, y] = [a, b].map((text) => parseFloat(text.replaceAll(",", "").replace("−", "-")));
+  const [x, y] = [a, b].map((text) => parseFloat(text.replace(/^[<[ ]+/, "").replaceAll(",", "").replace("−", "-")));
   return isNaN(x) - isNaN(y) || x - y || a.localeCompare(b, "en", { numeric: true });
 }
 
