@@ -29,7 +29,7 @@ from stages.training.results import Run, run_of
 from stages.training.schedules import learning_rates
 from stages.training.sweep import Task
 
-PREPARED = Path("data/prepared/fashion_mnist.npz")
+PREPARED = Path("data/prepared")
 MODEL = Path("data/models/numpy.npz")
 REPORTS = Path("reports/train_numpy")
 # What is trained on, and what is scored after every epoch, by protocol.
@@ -191,16 +191,16 @@ def save_weights(network: Network, path: Path) -> None:
 def main(arguments: list[str]) -> None:
     """`python -m stages.train_numpy`."""
     params = load_params()
-    training = params.train_numpy
-    names = read_class_names(PREPARED)
+    training, data = params.train_numpy, PREPARED / f"{params.numpy_dataset}.npz"
+    names = read_class_names(data)
     with Progress("train_numpy", training.epochs, "epochs") as progress, threadpool_limits(1):
-        run, network = train_run(training, PREPARED, params.seed, progress.show_epoch)
-        images, _ = test_arrays(PREPARED, training.pixels, training.precision)
+        run, network = train_run(training, data, params.seed, progress.show_epoch)
+        images, _ = test_arrays(data, training.pixels, training.precision)
         with np.errstate(all="ignore"):
             probabilities = predict(network, images)  # (n, classes)
     save_weights(network, MODEL)
     write_json(MODEL.with_suffix(".json"), {"seed": params.seed, **training.model_dump()})
-    write_final_model(REPORTS, run, read_test(PREPARED).labels, probabilities, names, precision=training.precision)
+    write_final_model(REPORTS, run, read_test(data).labels, probabilities, names, precision=training.precision)
 
 
 if __name__ == "__main__":

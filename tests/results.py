@@ -63,7 +63,8 @@ def make_results(folder: Path) -> None:
     rng = np.random.default_rng(5)
     for name, edition in (("fashion_mnist", "original"), ("cifar10", "jpeg")):
         write_data(folder, name, edition, rng)
-        write_torch_model(folder, f"cnn_{name}", name, "stem.weight", rng.normal(size=(6, SHAPES[name][-1], 2, 2)))
+        weights = rng.normal(size=(6, SHAPES[name][-1], 2, 2))
+        write_torch_model(folder, "cnn_small" if name == "fashion_mnist" else "cnn_large", name, "stem.weight", weights)
     write_model(folder / "reports/train_numpy", rng)
     np.savez(folder / "data/models/numpy.npz", allow_pickle=False, weights_1=rng.normal(size=(784, 12)))
     write_perceptrons(folder, "cifar10")

@@ -27,9 +27,10 @@ from stages.datasets import sources
 from stages.datasets.contents import read_contents, write_contents
 from stages.datasets.editions import EDITIONS, Edition, Upstream, load_edition
 from stages.datasets.formats import Images, decode, decode_jpeg, parse_cifar, parse_idx
-from stages.datasets.split import validation_index
+from stages.datasets.split import draw
 from stages.datasets.statistics import describe, normalisation
 from stages.errors import StudyError
+from stages.params import EditionData
 from tests.miniature import idx_bytes, jpeg_bytes, read_files, tar_member, write_files, write_tar_gz
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -381,18 +382,20 @@ def test_a_broken_editions_file_is_named() -> None:
 
 def test_the_split_is_stratified_sorted_reproducible_uniform_and_within_limits() -> None:
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(10, dtype=np.uint8), 30))
-    drawn = validation_index(labels, 10, 50, seed=1)
+    drawn = draw(labels, 10, 50, 1, "validation_images")
     assert drawn.dtype == np.int64
     assert np.bincount(labels[drawn]).tolist() == [5] * 10
     assert (np.diff(drawn) > 0).all()
-    np.testing.assert_array_equal(drawn, validation_index(labels, 10, 50, seed=1))
+    np.testing.assert_array_equal(drawn, draw(labels, 10, 50, 1, "validation_images"))
     # Each image is drawn with probability 1/3: 100 times in 300, within five standard deviations.
-    counts = Counter(index for seed in range(300) for index in validation_index(labels, 10, 100, seed).tolist())
+    counts = Counter(
+        index for seed in range(300) for index in draw(labels, 10, 100, seed, "validation_images").tolist()
+    )
     assert len(counts) == len(labels)
     assert all(59 <= count <= 141 for count in counts.values())
-    for count, reason in ((0, "positive multiple"), (-10, "multiple"), (55, "55 is not allowed"), (300, "at most 290")):
-        with pytest.raises(StudyError, match=f"validation_images: .*{reason}"):
-            validation_index(labels, 10, count, seed=1)
+    for count in (0, -10, 295):
+        with pytest.raises(StudyError, match=f"validation_images: {count} of 300 images of 10 classes is not allowed"):
+            draw(labels, 10, count, 1, "validation_images")
 
 
 def test_normalisation_is_independent_of_order_and_refuses_constant_pixels() -> None:
@@ -406,7 +409,7 @@ def test_duplicates_are_counted() -> None:
     a, b, c = np.random.default_rng(1).integers(0, 256, (3, 28, 28, 1), np.uint8)
     images = {"training": [a, a, b, a], "validation": [a, c, a], "test": [c, b, b]}
     splits = {split: Images(np.stack(part), np.zeros(len(part), np.uint8)) for split, part in images.items()}
-    assert describe(edition_of(), splits, np.array([0.5]), np.array([0.25]))["duplicates"] == {
+    assert describe("a", "b", ("c",), splits, np.array([0.5]), np.array([0.25]))["duplicates"] == {
         "within": {"training": 2, "validation": 1, "test": 1},
         "validation_images_in_training": 2,
         "test_images_in_training": 2,
@@ -416,7 +419,7 @@ def test_duplicates_are_counted() -> None:
 
 def run_stages(monkeypatch, data_set: str, name: str) -> dict[str, bytes]:
     """Run both stages on the miniature; returns the files they write."""
-    settings = SimpleNamespace(edition=name, validation_images=40, split_seed=5)
+    settings = EditionData(source="editions.yaml", edition=name, validation_images=40, split_seed=5)
     monkeypatch.setenv("DATASETS_DIR", "sets")
     for stage in (download, preprocess):
         monkeypatch.setattr(stage, "load_params", lambda: SimpleNamespace(data={data_set: settings}))
@@ -430,7 +433,7 @@ def run_stages(monkeypatch, data_set: str, name: str) -> dict[str, bytes]:
 @all_editions
 def test_what_the_stages_write(data_set: str, name: str, monkeypatch, capsys) -> None:
     files, edition = run_stages(monkeypatch, data_set, name), edition_of(data_set, name)
-    assert capsys.readouterr().out.startswith(f"{edition.label}: served by DATASETS_DIR=sets\n{edition.label}: ")
+    assert capsys.readouterr().out.startswith(f"{edition.label}: served by DATASETS_DIR=sets\n{data_set}: ")
     arrays = np.load(f"data/prepared/{data_set}.npz", allow_pickle=False)
     for split, part in zip(("train", "test"), decode(contents_of(data_set, name), edition), strict=True):
         np.testing.assert_array_equal(arrays[f"{split}_images"], part.images, strict=True)

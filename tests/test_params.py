@@ -73,7 +73,7 @@ MISTAKES = [
     ("threads", 65, "threads = 65: should be less than or equal to 64"),
     ("train_numpy.dropout", 1.0, "train_numpy.dropout = 1.0: should be less than 1"),
     ("train_numpy.optimiser", "sdg", "train_numpy.optimiser = 'sdg': should be 'sgd', 'momentum'"),
-    ("data.cifar10.validation_images", 5001, "data.cifar10.validation_images = 5001: should be a multiple of 10"),
+    ("data.cifar10.validation_images", 0, "data.cifar10.validation_images = 0: should be greater than or equal to 1"),
     # Unknown keys.
     ("devices", 3, "devices: unknown key; known keys: seed, lr"),
     ("train_numpy.epocs", 3, "train_numpy.epocs: unknown key; did you mean epochs?"),
@@ -81,9 +81,9 @@ MISTAKES = [
     ("train_torch.published.phases.0.rate", 1, "train_torch.published.phases.0.rate: unknown key"),
     ("data.mnist", {}, "data.mnist"),
     # Architectures.
-    ("train_numpy.architecture", "huge", "architecture = 'huge': write it as 784-64-10 relu, or as a list"),
+    ("train_numpy.architecture", "huge", "architecture = 'huge': write it as auto-64-auto relu, or as a list"),
     ("train_numpy.architecture", "784-64-10 softmax", "the last layer, and no other, has softmax"),
-    ("train_numpy.architecture", "784-64-11 relu", "Fashion-MNIST needs 784 input nodes (pixels) and 10 output"),
+    ("train_numpy.architecture", "784-64-11 relu", "fashion_mnist needs 784 input nodes (pixels) and 10 output"),
     # Contradictory values.
     ("train_numpy.optimiser", "sgd", "weight_decay = 0.1: only adamw has it; with sgd use l2"),
     ("train_numpy.objective", "published", "label_smoothing = 0.1: the published objective needs 0"),
@@ -92,8 +92,8 @@ MISTAKES = [
     ("train_numpy", {"protocol": "published", "division": "random"}, "train_numpy.division = random: only studies"),
     ("train_torch.published.lr", 0.1, "lr = 0.1: give lr, or phases that each have one, not both"),
     ("train_torch.mlp.momentum", 0.9, "momentum = 0.9: adamw has none"),
-    ("train_torch.cnn_cifar10.momentum", 0.0, "momentum = 0.0: nesterov needs one above 0"),
-    ("train_torch.mlp.outputs", 12, "train_torch.mlp.outputs = 12: 10 are needed"),
+    ("train_torch.cnn_large.momentum", 0.0, "momentum = 0.0: nesterov needs one above 0"),
+    ("train_torch.mlp.outputs", 12, "train_torch.mlp.outputs = 12: write auto"),
     # Names.
     ("data.cifar10.edition", "png", "data.cifar10.edition: png does not exist; choose from original, jpeg"),
     ("torch_defaults.dataset", "mnist", "mnist does not exist; choose from fashion_mnist, cifar10"),
@@ -175,7 +175,7 @@ def test_top_level_lr_and_batch_size_drive_train_numpy_and_mlp_alone(tmp_path):
     assert (params.train_numpy.lr, params.train_numpy.batch_size) == (0.5, 7)
     assert (models["mlp"].training.lr, models["mlp"].training.batch_size) == (0.5, 7)
     assert (models["published"].training.lr, models["published"].training.batch_size) == (None, 7)
-    assert all(models[name] == before[name] for name in ("cnn_fashion_mnist", "cnn_cifar10"))
+    assert all(models[name] == before[name] for name in ("cnn_small", "cnn_large"))
     assert (params.tune, params.ablations) == (PARAMS.tune, PARAMS.ablations)
 
 
@@ -208,7 +208,7 @@ HIDDEN, OUTPUT = {"input_nodes": 64, "activation": "relu"}, {"input_nodes": 10, 
         ("train_numpy.architecture", "784-64-10 relu", [{"input_nodes": 784, "activation": "relu"}, HIDDEN, OUTPUT]),
         ("train_torch.mlp.hidden", "256-128", [256, 128]),
         ("train_torch.mlp.hidden", 256, [256]),
-        ("train_torch.cnn_cifar10.widths", "8-16-32", [8, 16, 32]),
+        ("train_torch.cnn_large.widths", "8-16-32", [8, 16, 32]),
         ("lr", "1e-05", 0.00001),  # as `dvc exp run -S lr=0.00001` writes it, and PyYAML reads it
     ],
 )

@@ -116,7 +116,7 @@ def test_repro_replaces_cifar10_only_where_no_source_has_it(tmp_path, monkeypatc
     assert (end.value.code == 0) == (len(calls) == 2)
     assert Path("calls").read_text().splitlines() == calls
     after = Path("params.yaml").read_text()
-    assert after == before.replace("  dataset: cifar10", f"  dataset: {dataset}", 1)
+    assert after == before.replace("dataset: cifar10", f"dataset: {dataset}")
     assert load_params().torch_dataset == dataset
 
 

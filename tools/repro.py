@@ -49,6 +49,7 @@ def main(options: list[str]) -> None:
     if reason:
         with modify_yaml("params.yaml") as params:
             params["torch_defaults"]["dataset"] = wanted = "fashion_mnist"
+            params["train_torch"]["cnn_large"]["dataset"] = wanted
     banner = BANNER.format(reason=reason) if wanted == "fashion_mnist" else ""
     print(banner, end="", flush=True)
     status = subprocess.call([*DVC_REPRO, *options, *(["report"] if banner else [])])

@@ -22,7 +22,7 @@ AS_RUN = "_as_run"  # ends the name of a variant that does what the published co
 BASELINE = "baseline"  # the PyTorch study that the others vary
 PENDING = "first_edition.txt"  # in reports/: the stages that are still to be trained again
 GUESS = 0.1  # the accuracy of guessing one of ten classes: a published run that ended there had diverged
-DATA_SETS = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+DATA_SETS = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}  # of others, the name in params.yaml
 PUBLISHED_ON = {"NumPy": "fashion_mnist", "PyTorch": "cifar10"}  # the data sets of the published numbers
 
 
@@ -180,11 +180,12 @@ class Results:
 
 def read_results(params: Params, reports: Path, published: Path) -> Results:
     """Read what the stages wrote to `reports`, and the numbers in `published`. The studies are those of params.yaml."""
-    data_sets = list(dict.fromkeys(["fashion_mnist", params.torch_dataset]))
-    models = {"numpy": read_model(reports / "train_numpy", "fashion_mnist", params.train_numpy)}
-    for name in ("published", "mlp", *(f"cnn_{data_set}" for data_set in data_sets)):
+    models = {"numpy": read_model(reports / "train_numpy", params.numpy_dataset, params.train_numpy)}
+    for name in ("published", "mlp", "cnn_small", "cnn_large"):
         model = params.train_torch[name]
         models[name] = read_model(reports / "train_torch" / name, model.dataset, model.training)
+    used = [params.numpy_dataset, params.torch_dataset, *(model.dataset for model in models.values())]
+    data_sets = list(dict.fromkeys(used))
     facts = ("edition", "image_shape", "images")
     numbers = read_published(published)
     waiting = read_pending(reports)
@@ -193,12 +194,17 @@ def read_results(params: Params, reports: Path, published: Path) -> Results:
     return Results(
         params=params,
         data={name: read_record(reports / "data" / f"{name}.json", facts) for name in data_sets},
-        numpy=Framework("NumPy", "fashion_mnist", numbers["numpy"], tune),
+        numpy=Framework("NumPy", params.numpy_dataset, numbers["numpy"], tune),
         torch=Framework("PyTorch", params.torch_dataset, numbers["torch"], ablations),
         published=models.pop("published"),
         models=models,
         pending=waiting,
     )
+
+
+def data_set_name(name: str) -> str:
+    """What a data set of params.yaml is called."""
+    return DATA_SETS.get(name, name)
 
 
 def read_pending(reports: Path) -> list[str]:
