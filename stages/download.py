@@ -3,14 +3,14 @@
     python -m stages.download NAME
 
 Writes the canonical files to data/raw/NAME, the same bytes from any source; a failed download leaves the previous
-files. Images of one's own are read from the source that params.yaml names, and written there as arrays.
+files. Images of one's own stay where they are; their digest is written there, so that a change shows.
 """
 
 from pathlib import Path
 
 from stages.datasets.contents import write_contents
 from stages.datasets.editions import load_edition
-from stages.datasets.own import read_own, write_own
+from stages.datasets.own import digest
 from stages.datasets.sources import fetch
 from stages.errors import choose_name, exit_on_error
 from stages.params import OwnData, load_params
@@ -24,9 +24,9 @@ def main(arguments: list[str]) -> None:
     name = choose_name(arguments, data)
     settings = data[name]
     if isinstance(settings, OwnData):
-        own = read_own(Path(settings.source), settings.size, settings.test_share, settings.split_seed)
-        write_own(RAW / name, own)
-        print(f"{name}: read from {settings.source}")
+        (RAW / name).mkdir(parents=True, exist_ok=True)
+        (RAW / name / "sha256.txt").write_text(f"{digest(Path(settings.source))}\n", encoding="utf-8")
+        print(f"{name}: {settings.source}, whose digest is recorded")
         return
     edition = load_edition(name, settings.edition)
     source, files = fetch(edition)

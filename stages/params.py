@@ -303,21 +303,22 @@ class Data(Strict):
     """Where a data set comes from, and how many training images become its validation split."""
 
     source: Annotated[str, Field(min_length=1)]
+    edition: str
     validation_images: Annotated[int, Field(ge=1)]
     split_seed: Seed
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the images of each class; less for a quick look
 
 
 class EditionData(Data):
     """A data set of editions.yaml."""
 
-    edition: str
-
 
 class OwnData(Data):
-    """Images of one's own. `size`: height and width that they are brought to. `test_share`: of images without test
-    images, the part that becomes them.
+    """Images of one's own. `size`: the height and width that they are brought to. `test_share`: the part that becomes
+    test images, where there are none.
     """
 
+    edition: Literal["own"]
     size: Annotated[list[Annotated[int, Field(ge=2, le=1024)]], Field(min_length=2, max_length=2)] | None = None
     test_share: Annotated[float, Field(gt=0, lt=1)] | None = None
 

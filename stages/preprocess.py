@@ -13,7 +13,7 @@ import numpy as np
 from stages.datasets.contents import read_contents
 from stages.datasets.editions import load_edition
 from stages.datasets.formats import Images, decode
-from stages.datasets.own import OWN, load_own
+from stages.datasets.own import read_own
 from stages.datasets.split import draw
 from stages.datasets.statistics import describe, normalisation
 from stages.errors import StudyError, choose_name, exit_on_error
@@ -29,11 +29,10 @@ def main(arguments: list[str]) -> None:
     data = load_params().data
     name = choose_name(arguments, data)
     settings = data[name]
-    try:
-        edition, train, test, class_names = read_raw(name, settings)
-    except StudyError as error:
-        raise StudyError(f"{RAW / name}: {error}; run `dvc repro download`") from error
+    edition, train, test, class_names = read_raw(name, settings)
     classes = len(class_names)
+    if settings.share < 1:
+        train, test = (part_of(each, classes, settings) for each in (train, test))
     validation = draw(train.labels, classes, settings.validation_images, settings.split_seed, "validation_images")
     in_training = np.ones(len(train.labels), bool)  # (n,)
     in_training[validation] = False
@@ -60,12 +59,22 @@ def main(arguments: list[str]) -> None:
     print(f"{name}: {', '.join(f'{len(part.labels):,} {split}' for split, part in splits.items())} images")
 
 
+def part_of(images: Images, classes: int, settings: Data) -> Images:
+    """A share of the images of each class."""
+    chosen = draw(images.labels, classes, round(settings.share * len(images.labels)), settings.split_seed, "share")
+    return Images(images.images[chosen], images.labels[chosen])
+
+
 def read_raw(name: str, settings: Data) -> tuple[str, Images, Images, tuple[str, ...]]:
     """The edition (of one's own images: own), training and test images, and the names of the classes."""
     if isinstance(settings, EditionData):
         edition = load_edition(name, settings.edition)
-        return edition.name, *decode(read_contents(RAW / name, edition), edition), edition.class_names
-    return OWN, *load_own(RAW / name)
+        try:
+            files = read_contents(RAW / name, edition)
+        except StudyError as error:
+            raise StudyError(f"{RAW / name}: {error}; run `dvc repro download`") from error
+        return edition.name, *decode(files, edition), edition.class_names
+    return settings.edition, *read_own(Path(settings.source), settings.size, settings.test_share, settings.split_seed)
 
 
 if __name__ == "__main__":

@@ -223,7 +223,7 @@ def test_images_of_ones_own_run_through_the_whole_study(project):
     folder = project.home / "flowers"
     write_pictures(folder, sizes=((24, 26), (30, 24)))
     with modify_yaml(project.folder / "params.yaml") as params:
-        params["data"]["flowers"] = {"source": str(folder), "size": [24, 24], "test_share": 0.3}
+        params["data"]["flowers"] = {"source": str(folder), "edition": "own", "size": [24, 24], "test_share": 0.3}
         params["data"]["flowers"] |= {"validation_images": 4, "split_seed": 1}
         for section in (params["numpy_defaults"], params["torch_defaults"], *params["train_torch"].values()):
             section["dataset"] = "flowers"

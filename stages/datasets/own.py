@@ -10,6 +10,7 @@ Images without test images are divided by seed. All must have one size, or are b
 """
 
 import gzip
+import hashlib
 import re
 import zipfile
 import zlib
@@ -28,7 +29,6 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 NAMES = {"train": ("train_images", "train_labels"), "test": ("test_images", "test_labels")}
 OTHER_NAMES = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
 MOST_CLASSES = 256
-OWN, FILE = "own", "images.npz"  # what the edition is called; the file in data/raw
 
 
 class OwnImages(NamedTuple):
@@ -67,24 +67,16 @@ def read_own(source: Path, size: Sequence[int] | None, test_share: float | None,
     return OwnImages(Images(train.images[kept], train.labels[kept]), test, class_names)
 
 
-def write_own(folder: Path, own: OwnImages) -> None:
-    """Write the images to `folder`, the same bytes for the same images."""
-    arrays = {"class_names": np.array(own.class_names)}
-    for split, part in (("train", own.train), ("test", own.test)):
-        arrays |= dict(zip(NAMES[split], part, strict=True))
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / FILE, allow_pickle=False, **arrays)
-
-
-def load_own(folder: Path) -> OwnImages:
-    """Read what `write_own` wrote."""
-    try:
-        with np.load(folder / FILE, allow_pickle=False) as file:
-            arrays = dict(file)
-        parts = [Images(*(arrays[name] for name in NAMES[split])) for split in ("train", "test")]
-        return OwnImages(*parts, tuple(arrays["class_names"].tolist()))
-    except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise StudyError("no images of one's own") from error
+def digest(source: Path) -> str:
+    """SHA-256 of the files at `source`, with their names."""
+    found = hashlib.sha256()
+    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    if not files:
+        raise StudyError(f"{source} does not exist, or is empty")
+    for path in files:
+        found.update(f"{path.relative_to(source)}\0{path.stat().st_size}\0".encode())
+        found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 Reader = Callable[[Path, tuple[int, int] | None], tuple[dict[str, Images], tuple[str, ...]]]

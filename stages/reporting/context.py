@@ -57,6 +57,11 @@ def context(results: Results, findings: Findings, pictures: Mapping[str, Picture
             "collapsed": sum(run.status == "diverged" for run in trained.values()),
             "seeds": text.span(len(study.seeds) for study in studies),
         },
+        "quick": text.listed(
+            f"{data.share:.0%} of {data_set_name(name)}".replace("%", " %")
+            for name, data in results.params.data.items()
+            if data.share < 1 and name in results.data
+        ),
         "elsewhere": [
             f"The {half.name} networks here were trained on {data_set_name(half.dataset)}, so no number published for "
             f"{data_set_name(PUBLISHED_ON[half.name])} is compared."
