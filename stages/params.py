@@ -20,6 +20,7 @@ CLASSES = 10  # of every data set here
 PIXELS = 28 * 28  # of an image of Fashion-MNIST, on which the NumPy network is trained
 EDITIONS = {"fashion_mnist": ("original", "withdrawn"), "cifar10": ("original", "jpeg")}
 WITH_MOMENTUM = ("sgd", "momentum", "nesterov")
+FOLDERS = ("data/models", "data/prepared", "data/raw", "reports")  # of what the stages write
 
 # The upper limits are generous: beyond them, numbers overflow or memory runs out.
 Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
@@ -366,11 +367,25 @@ class Entries(Strict):
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml; a StudyError names the first wrong key, its value and what is allowed."""
+    """Read and check params.yaml; a StudyError names the first wrong key, its value and what is allowed.
+
+    Every stage begins with this, so it also checks the folders into which the stages write.
+    """
+    check_folders(path.parent)
     try:
         return resolve(read_yaml(path))
     except StudyError as error:
         raise StudyError(one_line(f"{path}: {error}")) from error
+
+
+def check_folders(root: Path) -> None:
+    """Refuse links out of the project: git and DVC keep no file behind one, and DVC says so only after the training."""
+    for name in FOLDERS:
+        if not (root / name).resolve().is_relative_to(root.resolve()):
+            raise StudyError(
+                f"{name} is behind a link out of the project, where git and DVC keep no file: make it a folder again, "
+                "and if the disk is too small, move the whole project to a larger one"
+            )
 
 
 def read_yaml(path: Path) -> Any:
