@@ -31,6 +31,7 @@ EDITIONS = {"fashion_mnist": ("original", "withdrawn"), "cifar10": ("original", 
 SHAPES = {"fashion_mnist": (28, 28, 1, 10), "cifar10": (32, 32, 3, 10)}  # height, width, channels, classes
 AUTO = "auto"
 WITH_MOMENTUM = ("sgd", "momentum", "nesterov")
+FOLDERS = ("data/models", "data/prepared", "data/raw", "reports")  # of what the stages write
 
 # The upper limits are generous: beyond them, numbers overflow or memory runs out.
 Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
@@ -436,7 +437,11 @@ class Entries(Strict):
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml; a StudyError names the first wrong key, its value and what is allowed."""
+    """Read and check params.yaml; a StudyError names the first wrong key, its value and what is allowed.
+
+    Every stage begins with this, so it also checks the folders into which the stages write.
+    """
+    check_folders(path.parent)
     try:
         return resolve(read_yaml(path), path.parent / "reports/data")
     except StudyError as error:
@@ -452,6 +457,16 @@ def shape_of(name: str, reports: Path) -> Shape:
         return Shape(name, *facts["image_shape"], len(facts["class_balance"]["training"]), known=True)
     except (OSError, ValueError, KeyError, TypeError):
         return Shape(name)
+
+
+def check_folders(root: Path) -> None:
+    """Refuse links out of the project: git and DVC keep no file behind one, and DVC says so only after the training."""
+    for name in FOLDERS:
+        if not (root / name).resolve().is_relative_to(root.resolve()):
+            raise StudyError(
+                f"{name} is behind a link out of the project, where git and DVC keep no file: make it a folder again, "
+                "and if the disk is too small, move the whole project to a larger one"
+            )
 
 
 def read_yaml(path: Path) -> Any:

@@ -6,6 +6,7 @@ import http.server
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import Mock
+from unittest.mock import DEFAULT, Mock
 
 import numpy as np
 import pytest
@@ -186,7 +187,7 @@ def test_damaged_files_are_refused_in_one_line(file: str, damage: str, reason: s
     path, file = Path("sets", file), Path(file).name
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     monkeypatch.setenv("DATASETS_DIR", "sets")
-    with pytest.raises(StudyError, match=rf"^no source served {re.escape(edition.label)}; put .*{file}.* DATASETS_DIR"):
+    with pytest.raises(StudyError, match=rf"^no source has {re.escape(edition.label)}; put .*{file}.* DATASETS_DIR"):
         sources.fetch(edition)
     first, second = capsys.readouterr().err.splitlines()
     assert re.match(rf"{re.escape(edition.label)}: DATASETS_DIR=sets: .*{file.removesuffix('.gz')}.*({reason})", first)
@@ -318,17 +319,54 @@ def test_mirrors_are_tried_in_order(answers: list, reason: str | None, requests:
     assert re.search(rf": http://127.0.0.1:9/: no connection \(ConnectionError\)\n{lines}$", capsys.readouterr().err)
 
 
-def test_a_wrong_ca_bundle_is_named(monkeypatch, capsys) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/none.pem")
-    with pytest.raises(StudyError, match="no source served"):
-        sources.fetch(with_mirrors(edition_of(), "https://127.0.0.1:9/"))
-    assert "/none.pem" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("answers", "kind"),
+    [
+        ([(404, b"")], StudyError),
+        ([(200, b"another file")], StudyError),
+        ([(403, b"")], sources.UnansweredError),  # a proxy's, for example
+        ([(503, b"")] * 3, sources.UnansweredError),
+        ([(200, CUT)] * 3, sources.UnansweredError),
+    ],
+)
+def test_a_mirror_without_the_edition_differs_from_one_that_does_not_answer(answers: list, kind: type) -> None:
+    with server(answers) as (address, _), server([(404, b"")]) as (other, _), pytest.raises(StudyError) as failure:
+        sources.fetch(with_mirrors(edition_of(), address, other))
+    assert failure.type is kind
+    beginning = "cannot download" if kind is sources.UnansweredError else "no source has"
+    assert str(failure.value).startswith(f"{beginning} fashion_mnist (original edition)")
+    assert (address in str(failure.value)) == (kind is sources.UnansweredError)
+    assert other not in str(failure.value)
+
+
+@pytest.mark.parametrize("failures", [2, 3])
+def test_a_failing_name_lookup_is_repeated(failures: int, monkeypatch) -> None:
+    outcomes = [socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")] * failures + [DEFAULT] * 9
+    with server() as (address, _):
+        monkeypatch.setattr(socket, "getaddrinfo", Mock(wraps=socket.getaddrinfo, side_effect=outcomes))
+        if failures == 2:
+            assert sources.fetch(with_mirrors(edition_of(), address))[0] == address
+        else:
+            with pytest.raises(sources.UnansweredError, match=r"try again, or put .* data/archives/.* DATASETS_DIR"):
+                sources.fetch(with_mirrors(edition_of(), address))
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_certificates_that_do_not_exist_are_named_and_the_next_source_is_asked(variable, monkeypatch, capsys) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, "/none.pem")
+    edition = with_mirrors(edition_of(), "https://127.0.0.1:9/")
+    with pytest.raises(sources.UnansweredError):
+        sources.fetch(edition)
+    assert f": {variable}=/none.pem names no file: correct or unset it\n" in capsys.readouterr().err
+    with server() as (address, _):
+        assert sources.fetch(with_mirrors(edition_of(), "https://127.0.0.1:9/", address))[0] == address
 
 
 def test_a_packed_file_with_the_wrong_checksum_is_not_opened(monkeypatch, capsys) -> None:
     checksum = "sha256:" + "0" * 64
     monkeypatch.setattr(tarfile, "open", None)
-    with server() as (address, asked), pytest.raises(StudyError, match="no source served"):
+    with server() as (address, asked), pytest.raises(StudyError, match="no source has"):
         sources.fetch(with_mirrors(edition_of("cifar10", "original"), address, checksum=checksum))
     assert asked == [CIFAR_TAR]
     assert f": {address}: {CIFAR_TAR} does not have the checksum {checksum}\n" in capsys.readouterr().err
@@ -348,7 +386,7 @@ def test_debians_package(monkeypatch, capsys) -> None:
     monkeypatch.setenv("PATH", f"{here}/bin:/usr/bin:/bin")
     edition = edition_of(debian_package="dataset-fashion-mnist", folders=("fashion-mnist",))
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    with pytest.raises(StudyError, match="no source served"):
+    with pytest.raises(StudyError, match="no source has"):
         sources.fetch(edition)
     assert ": Debian's package dataset-fashion-mnist: apt-get failed: E: Unable to locate" in capsys.readouterr().err
     monkeypatch.setattr("os.geteuid", lambda: 0)
@@ -465,7 +503,7 @@ def test_the_commands_end_with_one_line_and_keep_the_previous_files() -> None:
 
     status, (_, line) = run("download")
     assert status == 1
-    assert line.startswith("error: no source served fashion_mnist (original edition); put ")
+    assert line.startswith("error: no source has fashion_mnist (original edition); put ")
     reason = "t10k-labels-idx1-ubyte in fashion_mnist: fewer bytes than 108; run `dvc repro download`"
     assert run("preprocess") == (1, [f"error: data/raw/fashion_mnist: {reason}"])
     assert read_files(Path("data")) == before

@@ -1,6 +1,7 @@
 """params.yaml: how its sections combine, and one clear line for every error."""
 
 import math
+import shutil
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -163,6 +164,21 @@ ANYTHING = st.recursive(
 @given(key=st.sampled_from(list(paths(SMALL))), value=ANYTHING | st.just(ABSENT))
 def test_any_value_anywhere_loads_or_is_one_line(tmp_path, key, value):
     complaint(tmp_path, edited(key, value))  # asserts it
+
+
+@pytest.mark.parametrize("name", ["data/models", "data/prepared", "data/raw", "reports", "data"])
+def test_folders_behind_a_link_out_of_the_project_are_refused(tmp_path, name):
+    (tmp_path / "elsewhere").mkdir()
+    folder = tmp_path / "project" / name
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(tmp_path / "elsewhere")
+    shutil.copy(FILE, tmp_path / "project")
+    (tmp_path / "link").symlink_to("project")  # the project itself may be behind one
+    with pytest.raises(StudyError, match=rf"^{name}[\w/]* is behind a link out of the project, .*larger one$"):
+        load_params(tmp_path / "link/params.yaml")
+    folder.unlink()
+    folder.mkdir()
+    assert load_params(tmp_path / "link/params.yaml") == PARAMS
 
 
 # How the sections combine.

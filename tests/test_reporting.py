@@ -259,7 +259,7 @@ def test_without_cifar10_nothing_is_compared_with_its_published_numbers(project)
 
 
 def test_the_same_results_give_the_same_bytes_in_another_process(project, written):
-    """With another hash seed."""
+    """With another hash seed, and as a notebook starts it."""
     script = f"""
 from stages import report
 everything = report.drawings
@@ -267,7 +267,8 @@ report.drawings = lambda *given: {{name: draw for name, draw in everything(*give
 report.write_page = lambda *_: ""
 report.main([])
 """
-    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
+    backend = "module://matplotlib_inline.backend_inline"
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT), "MPLBACKEND": backend}
     subprocess.run([sys.executable, "-c", script], check=True, env=environment)
     files = [path for path in Path("reports").rglob("*") if path.is_file() and path.name != "report.html"]
     assert len([path for path in files if path.suffix == ".svg"]) == 5 + 1

@@ -415,7 +415,10 @@ def test_threads_are_those_of_the_parameters_or_the_run_is_refused(variable, val
         assert torch.get_num_threads() == threads
 
 
-DISTURBED = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}
+DISTURBED = {
+    **{"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"},
+    **{"DNNL_MAX_CPU_ISA": "SSE41", "NPY_ENABLE_CPU_FEATURES": "X86_V3"},
+}
 PRODUCT = """
 import hashlib, sys
 import stages
@@ -425,7 +428,9 @@ if sys.argv[1:]:
     make_native()
 x = torch.from_numpy(np.random.default_rng(0).random((64, 500), np.float32))
 torch.set_num_threads(1)
-print(torch.backends.cpu.get_cpu_capability(), hashlib.sha256(((x @ x.T).sin().sum(dim=1)).numpy()).hexdigest())
+images = x[:, :432].reshape(-1, 3, 12, 12)
+found = (x @ x.T).sin().sum(dim=1), torch.nn.functional.conv2d(images, images[:8, :, :5, :5])
+print(torch.backends.cpu.get_cpu_capability(), *(hashlib.sha256(part.numpy()).hexdigest() for part in found))
 """
 
 
