@@ -91,6 +91,9 @@ class Shape:
         return self.height * self.width * self.channels
 
 
+ANY = Shape("any")
+
+
 class Layer(Strict):
     """An entry of an architecture, as the report writes it."""
 
@@ -123,7 +126,7 @@ def check_architecture(layers: list[Layer], info: ValidationInfo) -> list[Layer]
     ends = [layer.activation == "softmax" for layer in layers]
     if len(layers) < 2 or not ends[-1] or any(ends[:-1]):
         raise ValueError("the last layer, and no other, has softmax; an input comes before it")
-    shape = info.context
+    shape = info.context or ANY
     if shape.known and (layers[0].input_nodes, layers[-1].input_nodes) != (shape.pixels, shape.classes):
         needed = f"{shape.pixels} input nodes (pixels) and {shape.classes} output nodes (classes)"
         raise ValueError(f"{shape.name} needs {needed}; write auto")
@@ -132,13 +135,14 @@ def check_architecture(layers: list[Layer], info: ValidationInfo) -> list[Layer]
 
 def read_outputs(value: Any, info: ValidationInfo) -> Any:
     """`auto` is the number of classes."""
-    return info.context.classes if value == AUTO else value
+    return (info.context or ANY).classes if value == AUTO else value
 
 
 def check_outputs(value: int, info: ValidationInfo) -> int:
     """Every class needs an output."""
-    if info.context.known and value < info.context.classes:
-        raise ValueError(f"{info.context.name} has {info.context.classes} classes; write auto")
+    shape = info.context or ANY
+    if shape.known and value < shape.classes:
+        raise ValueError(f"{shape.name} has {shape.classes} classes; write auto")
     return value
 
 
@@ -285,7 +289,7 @@ class CnnTraining(TorchTraining):
     @model_validator(mode="after")
     def check_widths(self, info: ValidationInfo) -> "CnnTraining":
         """The stem takes a pixel from each side, each block halves it: one pixel has no variance to normalise by."""
-        shape = info.context or Shape("")  # there is none when a checked training becomes part of a model
+        shape = info.context or ANY  # there is none when a checked training becomes part of a model
         side = min(shape.height, shape.width) - 1
         if shape.known and side >> len(self.widths) < 2:
             fitting = (side // 2).bit_length() - 1

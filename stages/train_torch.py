@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from stages.errors import StudyError, choose_name, exit_on_error
 from stages.params import CnnTraining, MlpTraining, TorchTraining, load_params
+from stages.torch_net.checkpoint import Checkpoint
 from stages.torch_net.cnn import CNN
 from stages.torch_net.devices import DEVICES, has_bfloat16, make_deterministic, make_native
 from stages.torch_net.images import Augmentation, Batches, Normalisation
@@ -30,8 +31,8 @@ from stages.training.prepared import Split, read_class_names, read_normalisation
 from stages.training.progress import Progress
 from stages.training.randomness import generator
 from stages.training.results import Run, run_of
+from stages.training.run_cache import FOLDER, RunCache, Task
 from stages.training.schedules import learning_rates
-from stages.training.sweep import Task
 
 PREPARED = Path("data/prepared")
 MODELS = Path("data/models")
@@ -46,9 +47,11 @@ def train_run(
     seed: int,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
     threads: int = 1,
+    checkpoint: Path | None = None,
 ) -> tuple[Run, nn.Module, np.ndarray]:
     """Train one network on the prepared data set `data`, then score the test images.
 
+    `checkpoint`: a file in which its state is kept after every epoch; if it exists, training goes on from there.
     Returns the run, the network, and its class probabilities of the test images: float32 (n, outputs).
     """
     set_threads(threads)
@@ -57,7 +60,7 @@ def train_run(
     normalise = partial(normalisation(training, data, where), dtype=dtype)
     images, validation = tensors(data, "training", where), tensors(data, "validation", where)
     classes = len(read_class_names(data))
-    model, result = fit_network(training, images, validation, normalise, classes, seed, on_epoch)
+    model, result = fit_network(training, images, validation, normalise, classes, seed, on_epoch, checkpoint)
     test_images, test_labels = test_tensors(data, where)
     logits = predict(model, normalise(test_images), flip=training.test_time_flip, dtype=dtype)  # (n, outputs)
     test_loss, test_accuracy = score(logits, test_labels)
@@ -140,6 +143,7 @@ def fit_network(
     classes: int,
     seed: int,
     on_epoch: Callable[[dict[str, float]], None],
+    checkpoint: Path | None,
 ) -> tuple[nn.Module, Fit]:
     """Train a network, scored after every epoch on some training images and on the validation images."""
     images, labels = training_split  # uint8 (n, height, width, channels), (n,)
@@ -156,24 +160,30 @@ def fit_network(
     dropout = rngs["dropout in validation"] if with_dropout else None
     dtype = compute_type(training)
     prediction = partial(predict, model, flip=training.test_time_flip, dtype=dtype)
+    state = Checkpoint(checkpoint, model, rngs)
 
     def rows() -> Iterator[dict[str, float]]:
+        yield from list(state.history)
+        state.replayed = True
         steps, smoothing = phases(training, len(labels)), training.label_smoothing
-        for epoch in train(model, batches, steps, label_smoothing=smoothing, dtype=dtype):
+        resumed = {"done": len(state.history), "restore": state.restore}
+        for epoch, step in train(model, batches, steps, label_smoothing=smoothing, dtype=dtype, **resumed):
             train_loss, train_accuracy = score(prediction(scored[0]), scored[1])
             loss, accuracy = score(prediction(evaluated[0], dropout=dropout), evaluated[1])
-            yield {
+            row = {
                 "epoch": epoch,
                 "train_loss": train_loss,
                 "train_accuracy": train_accuracy,
                 "loss": loss,
                 "accuracy": accuracy,
             }
+            yield row
+            state.write(row, step)
 
     return model, fit(
         rows(),
         classes,
-        snapshot=lambda: {name: value.clone() for name, value in model.state_dict().items()},
+        snapshot=state.snapshot,
         restore=model.load_state_dict,
         patience=training.patience,
         on_epoch=on_epoch,
@@ -242,14 +252,19 @@ def main(arguments: list[str]) -> None:
     name = choose_name(arguments, params.train_torch)
     model = params.train_torch[name]
     data, training, weights = PREPARED / f"{model.dataset}.npz", model.training, MODELS / f"{name}.safetensors"
+    key = RunCache(data).path(Task(params.seed, training)).stem
+    checkpoint = FOLDER / f"{key}-{params.threads}.safetensors"
     with Progress(f"train_torch {name}", sum(phase.epochs for phase in training.resolved_phases), "epochs") as progress:
-        run, network, probabilities = train_run(training, data, params.seed, progress.show_epoch, params.threads)
+        run, network, probabilities = train_run(
+            training, data, params.seed, progress.show_epoch, params.threads, checkpoint
+        )
     with atomic_write(weights) as temporary:
         save_file({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, temporary)
     write_json(weights.with_suffix(".json"), {**training.model_dump(), "dataset": model.dataset, "seed": params.seed})
     precision = str(compute_type(training)).removeprefix("torch.")
     labels, names = read_test(data).labels, read_class_names(data)
     write_final_model(REPORTS / name, run, labels, probabilities, names, precision=precision)
+    checkpoint.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

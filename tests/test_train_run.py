@@ -505,3 +505,31 @@ def load(training, weights):
     network = train_torch.build_network(training, (28, 28, 1), CLASSES, torch.Generator(), torch.Generator())
     network.load_state_dict(load_file(weights))
     return network
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("mlp", {"optimiser": "adamw", "weight_decay": 0.1, "dropout": 0.2, "patience": 4, "shift": 2, "flip": True}),
+        ("mlp", {"lr": None, "epochs": None, "phases": [{"lr": 0.1, "epochs": 2}, {"lr": 0.01, "epochs": 3}]}),
+        ("cnn", {"optimiser": "nesterov", "momentum": 0.9, "flip": True}),
+    ],
+)
+@pytest.mark.parametrize("interrupted_in", [1, 3, 5])
+def test_an_interrupted_training_goes_on_to_the_same_bytes(kind, changes, interrupted_in, data, tmp_path):
+    training, checkpoint = settings(kind, **{"epochs": 5, **changes}), tmp_path / "state.safetensors"
+
+    def interrupt(row: dict[str, float]) -> None:
+        if row["epoch"] == interrupted_in:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_torch.train_run(training, data, 3, interrupt, checkpoint=checkpoint)
+    epochs = []
+    run, network, probabilities = train_torch.train_run(training, data, 3, epochs.append, checkpoint=checkpoint)
+    expected, other, others = train_torch.train_run(training, data, 3)
+    assert run == expected
+    assert epochs == expected.history
+    np.testing.assert_array_equal(probabilities, others)
+    for one, two in zip(network.state_dict().values(), other.state_dict().values(), strict=True):
+        np.testing.assert_array_equal(one.numpy(), two.numpy())
