@@ -18,9 +18,9 @@ MEANINGS = {
     "supported": "every comparison holds",
     "contradicted": "at least one goes the other way",
     "no difference": "the effect is too small to matter",
-    "artefact": "holds only with a bug",
-    "not tested": "the code ran something else",
-    "undecided": "the evidence is too weak",
+    "artefact": "true only because of a bug in its code",
+    "not tested": "its code ran something else",
+    "undecided": "too few runs to tell",
     "not testable": "not a question for runs",
 }
 FARTHEST = 2  # half-widths of the interval: published numbers further away are drawn here
@@ -30,9 +30,9 @@ def draw_summary(results: Results, findings: Findings) -> Figure:
     """Which published numbers are reproduced, what became of the statements, what the networks reach."""
     found, statements = counts(findings.runs), len(findings.judgements)
     panels = {
-        f"{found['reproduced']} of {found['compared']} published numbers are reproduced": draw_runs,
+        f"{found['reproduced']} of {found['compared']} published accuracies are reproduced": draw_runs,
         f"What became of the report's {statements} statements": draw_verdicts,
-        "Test accuracy: the report's choices, and ours": draw_reached,
+        "Test accuracy: the report's networks, and ours": draw_reached,
     }
     figure = new_figure(7.6)
     for part, (heading, draw) in zip(figure.subfigures(3, 1, height_ratios=(1.2, 1, 1)), panels.items(), strict=True):
@@ -58,14 +58,15 @@ def draw_runs(axes: Axes, results: Results, findings: Findings) -> None:
         place += 1.5
     axes.axhspan(-1, 1, color=style.FIXED, alpha=0.14, linewidth=0)
     for framework, start in starts.items():
-        axes.text(start - 0.5, FARTHEST + 0.15, framework, fontsize=SMALL, fontweight="bold", color=style.NOTE)
+        axes.text(start - 0.5, FARTHEST + 0.25, framework, fontsize=SMALL, fontweight="bold", color=style.NOTE)
     axes.set_xlim(-1, max(place - 0.5, 1))
-    axes.set_ylim(-FARTHEST - 0.1, FARTHEST + 0.1)
+    axes.set_ylim(-FARTHEST - 0.2, FARTHEST + 0.2)
     axes.set_yticks([-1, 0, 1], ["low end", "our mean", "high end"])
     axes.set_xticks([at for at, _ in middle], [name for _, name in middle], rotation=90)
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
-    axes.set_ylabel("95 % of new runs: the band")
+    words = "dots: published accuracies; band: 95 % of our runs"
+    axes.set_title(words, fontsize=SMALL, fontweight="normal", color=style.NOTE, pad=14)
 
 
 def draw_verdicts(axes: Axes, results: Results, findings: Findings) -> None:
@@ -91,7 +92,8 @@ def draw_reached(axes: Axes, results: Results, findings: Findings) -> None:
         axes.hlines(place, 0, accuracy, color=colour, linewidth=1.2, alpha=0.6)
         axes.plot([accuracy], [place], "o", color=colour)
         axes.text(accuracy + 0.02, place, number(accuracy, 3), va="center", fontsize=SMALL, color=colour)
-    axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    names = [name if colour == style.PUBLISHED else f"ours: {name}" for name, _, colour in rows]
+    axes.set_yticks(range(len(rows)), names)
     axes.set(xlim=(0, 1.1), ylim=(len(rows) - 0.4, -0.6))
     bare(axes)
 

@@ -47,7 +47,7 @@ def convert(text: str, elements: "Elements") -> dict[str, Any]:
     """The HTML and the nested headings of a document; headings link to themselves, tables are in boxes that scroll."""
     path, title = elements.path, TITLES.get(elements.path, 3)
     toc = {"baselevel": title, "marker": "", "slugify": elements.slug}
-    extensions = ["tables", "fenced_code", "sane_lists", "toc"]
+    extensions = ["tables", "sane_lists", "toc"]
     converter = Markdown(extensions=extensions, extension_configs={"toc": toc}, output_format="html")
     elements.stash = converter.htmlStash
     converter.treeprocessors.register(elements, "page", 2)  # after ids are given (5), before escapes are undone (0)

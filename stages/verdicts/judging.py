@@ -56,7 +56,8 @@ class Analysis:
 class Finding:
     """A comparison on some runs at a look, with the p-values of three tests.
 
-    `p_for`: that it holds; `p_against`: that it goes the other way; `p_none`: that there is no difference.
+    `p_for`: of the test that it holds; `p_against`: that the opposite holds; `p_none`: that the difference is smaller
+    than the margin.
     `against_corrected`, `none_corrected`: the last two, corrected over the family.
     """
 
