@@ -27,7 +27,7 @@ from stages.torch_net.training import Phase, train
 from stages.training.files import atomic_write, write_json
 from stages.training.final_model import write_final_model
 from stages.training.fitting import Fit, fit
-from stages.training.prepared import Split, read_class_names, read_normalisation, read_split, read_test
+from stages.training.prepared import Split, read_class_names, read_normalisation, read_split, read_test, scored_index
 from stages.training.progress import Progress
 from stages.training.randomness import generator
 from stages.training.results import Run, run_of
@@ -38,7 +38,6 @@ PREPARED = Path("data/prepared")
 MODELS = Path("data/models")
 REPORTS = Path("reports/train_torch")
 PURPOSES = ("order", "augmentation", "dropout", "dropout in validation")  # of random numbers drawn on the device
-SCORED = 5000  # training images at most, after every epoch
 
 
 def train_run(
@@ -153,7 +152,7 @@ def fit_network(
     check_last_batch(model, len(labels), training.batch_size)
     augment = Augmentation(training.shift, training.flip, training.cutout, rngs["augmentation"])
     batches = Batches(normalise(augment.pad(images)), labels, training.batch_size, augment, rngs["order"])
-    sample = torch.from_numpy(np.linspace(0, len(labels) - 1, min(len(labels), SCORED)).astype(int)).to(images.device)
+    sample = torch.from_numpy(scored_index(len(labels))).to(images.device)
     scored = normalise(images[sample]), labels[sample]
     evaluated = normalise(validation[0]), validation[1]
     with_dropout = isinstance(training, MlpTraining) and training.dropout_in_validation
@@ -261,9 +260,9 @@ def main(arguments: list[str]) -> None:
     with atomic_write(weights) as temporary:
         save_file({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, temporary)
     write_json(weights.with_suffix(".json"), {**training.model_dump(), "dataset": model.dataset, "seed": params.seed})
-    precision = str(compute_type(training)).removeprefix("torch.")
+    used = {"precision": str(compute_type(training)).removeprefix("torch."), "device": device().type}
     labels, names = read_test(data).labels, read_class_names(data)
-    write_final_model(REPORTS / name, run, labels, probabilities, names, precision=precision)
+    write_final_model(REPORTS / name, run, labels, probabilities, names, **used, threads=params.threads)
     checkpoint.unlink(missing_ok=True)
 
 

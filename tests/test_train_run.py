@@ -176,7 +176,7 @@ def test_no_setting_is_missing_above():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pixels", ["unit", "standardised"])
 def test_a_run_learns_and_its_figures_are_those_of_its_network(kind, pixels, data, monkeypatch):
-    monkeypatch.setattr(train_numpy if kind == "numpy" else train_torch, "SCORED", 30)
+    monkeypatch.setattr("stages.training.prepared.SCORED", 30)
     rows = []
     flip = kind != "numpy" and pixels == "standardised"
     changes = {**ADAM, "test_time_flip": True} if flip else ADAM
@@ -460,10 +460,10 @@ def test_a_final_model_can_be_loaded_again_and_a_diverged_one_too(kind, lr, tmp_
     model = FinalModel(dataset="clothes", training=training) if kind != "numpy" else None
 
     class Params:
-        seed, threads, train_numpy, train_torch = 7, 1, training, {"best": model}
+        seed, threads, numpy_dataset, train_numpy, train_torch = 7, 1, "clothes", training, {"best": model}
 
     monkeypatch.setattr(module, "load_params", Params)
-    monkeypatch.setattr(module, "PREPARED", data if kind == "numpy" else tmp_path)
+    monkeypatch.setattr(module, "PREPARED", tmp_path)
     monkeypatch.setattr(module, "REPORTS", tmp_path / "reports")
     weights = tmp_path / "models" / ("best.npz" if kind == "numpy" else "best.safetensors")
     if kind == "numpy":
@@ -484,7 +484,7 @@ def test_a_final_model_can_be_loaded_again_and_a_diverged_one_too(kind, lr, tmp_
     with (reports / "confusion.csv").open(newline="") as file:
         right = sum(int(row["count"]) for row in csv.DictReader(file) if row["label"] == row["predicted"])
     assert metrics["test_accuracy"] == right / 40
-    assert metrics["precision"] == "float32"
+    assert (metrics["precision"], metrics["device"], metrics["threads"]) == ("float32", "cpu", 1)
     if lr > 1:
         assert "test_loss" not in metrics or math.isfinite(metrics["test_loss"])
         return

@@ -35,6 +35,13 @@ def model_name(model: str, dataset: str = "") -> str:
     return f"{name}, {data_set_name(dataset)}" if dataset else name
 
 
+def device_name(metrics: Mapping[str, Any]) -> str:
+    """Where a model was trained: `2 threads of a CPU`."""
+    if metrics["device"] != "cpu":
+        return metrics["device"].upper()
+    return f"{metrics['threads']} thread{'s' * (metrics['threads'] > 1)} of a CPU"
+
+
 def training_of(params: Params, model: str) -> Training:
     """The settings of a final model."""
     return params.train_numpy if model == "numpy" else params.train_torch[model].training

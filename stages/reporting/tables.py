@@ -234,7 +234,7 @@ def scores_table(published: ModelResult, models: Mapping[str, ModelResult]) -> p
         {
             "model": model_name(name),
             "data set": data_set_name(model.dataset),
-            "precision": model.metrics.get("precision", "float32"),
+            "precision": model.metrics["precision"],
             "epochs": len(model.history),
             "lowest loss in epoch": model.metrics.get("best_epoch") or NOTHING,
             "validation accuracy": number(model.metrics.get("validation_accuracy")),
