@@ -22,6 +22,7 @@ from stages.params import NumpyTraining, load_params
 from stages.training.files import write_arrays, write_json
 from stages.training.final_model import write_final_model
 from stages.training.fitting import Fit, fit
+from stages.training.live import epoch_display
 from stages.training.prepared import (
     Split,
     read_class_names,
@@ -32,7 +33,6 @@ from stages.training.prepared import (
     scale,
     scored_index,
 )
-from stages.training.progress import Progress
 from stages.training.randomness import generator
 from stages.training.results import Run, run_of
 from stages.training.schedules import learning_rates
@@ -201,8 +201,8 @@ def main(arguments: list[str]) -> None:
     params = load_params()
     training, data = params.train_numpy, PREPARED / f"{params.numpy_dataset}.npz"
     names = read_class_names(data)
-    with Progress("train_numpy", training.epochs, "epochs") as progress, threadpool_limits(1):
-        run, network = train_run(training, data, params.seed, progress.show_epoch)
+    with epoch_display("numpy", training.epochs) as show_epoch, threadpool_limits(1):
+        run, network = train_run(training, data, params.seed, show_epoch)
         images, _ = test_arrays(data, training.pixels, training.precision)
         with np.errstate(all="ignore"):
             probabilities = predict(network, images)  # (n, classes)

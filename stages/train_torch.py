@@ -27,8 +27,8 @@ from stages.torch_net.training import Phase, train
 from stages.training.files import atomic_write, write_json
 from stages.training.final_model import write_final_model
 from stages.training.fitting import Fit, fit
+from stages.training.live import epoch_display
 from stages.training.prepared import Split, read_class_names, read_normalisation, read_split, read_test, scored_index
-from stages.training.progress import Progress
 from stages.training.randomness import generator
 from stages.training.results import Run, run_of
 from stages.training.run_cache import FOLDER, RunCache, Task
@@ -253,10 +253,8 @@ def main(arguments: list[str]) -> None:
     data, training, weights = PREPARED / f"{model.dataset}.npz", model.training, MODELS / f"{name}.safetensors"
     key = RunCache(data).path(Task(params.seed, training)).stem
     checkpoint = FOLDER / f"{key}-{params.threads}.safetensors"
-    with Progress(f"train_torch {name}", sum(phase.epochs for phase in training.resolved_phases), "epochs") as progress:
-        run, network, probabilities = train_run(
-            training, data, params.seed, progress.show_epoch, params.threads, checkpoint
-        )
+    with epoch_display(name, sum(phase.epochs for phase in training.resolved_phases)) as show_epoch:
+        run, network, probabilities = train_run(training, data, params.seed, show_epoch, params.threads, checkpoint)
     with atomic_write(weights) as temporary:
         save_file({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, temporary)
     write_json(weights.with_suffix(".json"), {**training.model_dump(), "dataset": model.dataset, "seed": params.seed})
