@@ -201,7 +201,8 @@ def main(arguments: list[str]) -> None:
     params = load_params()
     training, data = params.train_numpy, PREPARED / f"{params.numpy_dataset}.npz"
     names = read_class_names(data)
-    with epoch_display("numpy", training.epochs) as show_epoch, threadpool_limits(1):
+    split = PROTOCOLS[training.protocol][1]
+    with epoch_display("train_numpy", training.epochs, REPORTS, split) as show_epoch, threadpool_limits(1):
         run, network = train_run(training, data, params.seed, show_epoch)
         images, _ = test_arrays(data, training.pixels, training.precision)
         with np.errstate(all="ignore"):

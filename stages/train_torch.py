@@ -253,7 +253,8 @@ def main(arguments: list[str]) -> None:
     data, training, weights = PREPARED / f"{model.dataset}.npz", model.training, MODELS / f"{name}.safetensors"
     key = RunCache(data).path(Task(params.seed, training)).stem
     checkpoint = FOLDER / f"{key}-{params.threads}.safetensors"
-    with epoch_display(name, sum(phase.epochs for phase in training.resolved_phases)) as show_epoch:
+    epochs = sum(phase.epochs for phase in training.resolved_phases)
+    with epoch_display(f"train_torch {name}", epochs, REPORTS / name, "validation") as show_epoch:
         run, network, probabilities = train_run(training, data, params.seed, show_epoch, params.threads, checkpoint)
     with atomic_write(weights) as temporary:
         save_file({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, temporary)

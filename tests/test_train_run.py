@@ -462,6 +462,7 @@ def test_a_final_model_can_be_loaded_again_and_a_diverged_one_too(kind, lr, tmp_
     class Params:
         seed, threads, numpy_dataset, train_numpy, train_torch = 7, 1, "clothes", training, {"best": model}
 
+    monkeypatch.chdir(tmp_path)  # DVCLive looks for a repository here
     monkeypatch.setattr(module, "load_params", Params)
     monkeypatch.setattr(module, "PREPARED", tmp_path)
     monkeypatch.setattr(module, "REPORTS", tmp_path / "reports")

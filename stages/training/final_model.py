@@ -29,7 +29,7 @@ def write_final_model(
     more: other entries of metrics.json, such as the precision and the device.
     """
     numbers = labels.argmax(axis=1)  # (n,)
-    write_csv(folder / "history.csv", epochs_table(run))
+    write_csv(folder / "history.csv", epochs_table(run.history, run.split))
     write_json(folder / "metrics.json", headline_metrics(run, numbers, probabilities) | more)
     write_csv(folder / "confusion.csv", confusion_table(numbers, probabilities, names))
     write_csv(folder / "classes.csv", class_table(numbers, probabilities, names))

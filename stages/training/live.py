@@ -1,33 +1,29 @@
-"""A network as it trains: progress on the terminal, and DVCLive's curves for `dvc plots show` and VS Code's extension."""
+"""A final model while it trains: its progress, and its curves and metrics for `dvc plots show` and `dvc exp show`."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stages.training.files import write_csv
 from stages.training.progress import Progress
-
-FOLDER = Path("live")
+from stages.training.results import epochs_table
 
 
 @contextmanager
-def epoch_display(name: str, epochs: int) -> Iterator[Callable[[dict[str, float]], None]]:
-    """A function that shows the row of each epoch; the curves, in live/NAME/, are removed once the training ends well."""
+def epoch_display(label: str, epochs: int, folder: Path, split: str) -> Iterator[Callable[[dict[str, float]], None]]:
+    """A function that takes the row of each epoch and updates the model's history.csv and metrics.json."""
     from dvclive import Live  # it imports DVC, which takes a second
 
-    folder = FOLDER / name
-    with (
-        Progress(f"train {name}", epochs, "epochs") as progress,
-        Live(str(folder), save_dvc_exp=False, dvcyaml=str(folder / "dvc.yaml")) as live,
-    ):
+    rows: list[dict[str, float]] = []
+    with Progress(label, epochs, "epochs") as progress, Live(str(folder), save_dvc_exp=False, dvcyaml=None) as live:
 
         def show_epoch(row: dict[str, float]) -> None:
+            rows.append(row)
             progress.advance(note=f"loss {row['loss']:.4f} accuracy {row['accuracy']:.4f}")
+            write_csv(folder / "history.csv", epochs_table(rows, split))
+            for quantity in ("accuracy", "loss"):
+                live.log_metric(f"{split}_{quantity}", row[quantity], plot=False)
             live.step = row["epoch"]
-            for quantity, value in row.items():
-                if quantity != "epoch":
-                    live.log_metric(quantity, value)
-            live.next_step()
+            live.next_step()  # writes metrics.json, and signals VS Code's extension
 
         yield show_epoch
-    shutil.rmtree(folder)
