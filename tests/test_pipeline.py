@@ -1,5 +1,6 @@
 """The whole pipeline by real `dvc` commands, on a miniature that all tests here share."""
 
+import csv
 import json
 import re
 import shutil
@@ -242,3 +243,80 @@ def test_images_of_ones_own_run_through_the_whole_study(project):
     assert facts["class_balance"]["validation"] == {"daisy": 2, "rose": 1, "tulip": 1}
     (folder / "train/rose/0.png").unlink()
     assert "download@flowers" in stale(project)
+
+
+OWN_ACTIVATION = '''def squared_relu(z: np.ndarray) -> np.ndarray:
+    """max(z, 0)²."""
+    return np.maximum(z, 0) ** 2
+
+
+def squared_relu_derivative(z: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """2 max(z, 0)."""
+    return 2 * np.maximum(z, 0)
+
+
+ACTIVATIONS = {
+    "squared_relu": (squared_relu, squared_relu_derivative),
+'''
+OWN_OPTIMISER = '''class SignSgd(Sgd):
+    """θ ← θ - lr sign(g)."""
+
+    def step(self, parameters: np.ndarray, gradient: np.ndarray, lr: float) -> None:
+        """One update."""
+        parameters -= lr * np.sign(gradient)
+
+
+OPTIMISERS = {
+    "sign_sgd": SignSgd,
+'''
+OWN_CLAIM = """
+- id: N99
+  study: numpy/learning_rate
+  claim: The own network learns more than chance.
+  rule:
+    comparisons:
+    - {quantity: last_accuracy, left: sign_sgd, is: above, bound: -0.1}
+    runs:
+    - {name: own, study: own}
+"""
+
+
+def test_own_parts_are_added_as_the_readme_says(project):
+    def replace(name: str, old: str, new: str) -> None:
+        path = project.folder / name
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1, old
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    replace("stages/numpy_net/activations.py", "ACTIVATIONS = {\n", OWN_ACTIVATION)
+    replace("stages/numpy_net/optimisers.py", "OPTIMISERS = {\n", OWN_OPTIMISER)
+    replace("stages/torch_net/optimisers.py", '    "sgd": partial', '    "adamax": optim.Adamax,\n    "sgd": partial')
+    replace("stages/params.py", 'Activation = Literal["relu"', 'Activation = Literal["squared_relu", "relu"')
+    replace(
+        "stages/params.py",
+        'optimiser: Literal["sgd", "momentum", "nesterov", "adagrad"',
+        'optimiser: Literal["sign_sgd", "sgd", "momentum", "nesterov", "adagrad"',
+    )
+    replace(
+        "stages/params.py",
+        'optimiser: Literal["sgd", "momentum", "nesterov", "adam"',
+        'optimiser: Literal["adamax", "sgd", "momentum", "nesterov", "adam"',
+    )
+    project.append("data/published/claims.yaml", OWN_CLAIM)
+    own = {"settings": {"architecture": "auto-16-auto squared_relu"}}
+    with modify_yaml(project.folder / "params.yaml") as params:
+        params["tune"]["own"] = {
+            **own,
+            "variants": [{"optimiser": "sgd"}, {"name": "sign_sgd", "optimiser": "sign_sgd", "lr": 0.001}],
+        }
+        params["train_torch"]["mlp"]["optimiser"] = "adamax"
+    ran = RUNNING.findall(project.dvc("repro", "tune@own", "train_torch@mlp"))
+    assert {"tune@own", "train_torch@mlp"} <= set(ran)
+    project.dvc("repro", "--single-item", "report")
+    runs = (project.folder / "reports/tune/own/runs.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in runs] == ["variant", "sgd", "sgd", "sign_sgd", "sign_sgd"]
+    with (project.folder / "reports/verdicts/claims.csv").open(newline="") as file:
+        claims = {row["claim"]: row for row in csv.DictReader(file)}
+    assert claims["N99"]["text"] == "The own network learns more than chance."
+    assert claims["N99"]["verdict"] == "undecided"  # two seeds are too few
+    assert "Own" in (project.folder / "reports/appendix.md").read_text(encoding="utf-8")
