@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from stages.errors import StudyError, choose_name, exit_on_error
 from stages.params import CnnTraining, MlpTraining, TorchTraining, load_params
-from stages.torch_net.checkpoint import Checkpoint
 from stages.torch_net.cnn import CNN
 from stages.torch_net.devices import DEVICES, has_bfloat16, make_deterministic, make_native
 from stages.torch_net.images import Augmentation, Batches, Normalisation
 from stages.torch_net.mlp import MLP
 from stages.torch_net.prediction import predict, score
 from stages.torch_net.training import Phase, train
+from stages.training.checkpoint import Checkpoint
 from stages.training.files import atomic_write, write_json
 from stages.training.final_model import write_final_model
 from stages.training.fitting import Fit, fit
@@ -59,7 +59,8 @@ def train_run(
     normalise = partial(normalisation(training, data, where), dtype=dtype)
     images, validation = tensors(data, "training", where), tensors(data, "validation", where)
     classes = len(read_class_names(data))
-    model, result = fit_network(training, images, validation, normalise, classes, seed, on_epoch, checkpoint)
+    state = Checkpoint(checkpoint)
+    model, result = fit_network(training, images, validation, normalise, classes, seed, on_epoch, state)
     test_images, test_labels = test_tensors(data, where)
     logits = predict(model, normalise(test_images), flip=training.test_time_flip, dtype=dtype)  # (n, outputs)
     test_loss, test_accuracy = score(logits, test_labels)
@@ -142,7 +143,7 @@ def fit_network(
     classes: int,
     seed: int,
     on_epoch: Callable[[dict[str, float]], None],
-    checkpoint: Path | None,
+    state: Checkpoint,
 ) -> tuple[nn.Module, Fit]:
     """Train a network, scored after every epoch on some training images and on the validation images."""
     images, labels = training_split  # uint8 (n, height, width, channels), (n,)
@@ -159,7 +160,7 @@ def fit_network(
     dropout = rngs["dropout in validation"] if with_dropout else None
     dtype = compute_type(training)
     prediction = partial(predict, model, flip=training.test_time_flip, dtype=dtype)
-    state = Checkpoint(checkpoint, model, rngs)
+    state.attach(model, rngs)
 
     def rows() -> Iterator[dict[str, float]]:
         yield from list(state.history)

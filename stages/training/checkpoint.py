@@ -17,17 +17,18 @@ class Checkpoint:
     state, and the weights of the best epoch. `path` None: nothing is kept.
     """
 
-    def __init__(self, path: Path | None, model: nn.Module, generators: Mapping[str, torch.Generator]) -> None:
-        self.path, self.model, self.generators = path, model, generators
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] = {}
         self.optimiser: dict[int, dict[str, Tensor]] = {}
         self.replayed = True
-        if path is not None and path.exists():
-            self.read()
 
-    def read(self) -> None:
-        """Bring the network and its generators to where the file has them."""
+    def attach(self, model: nn.Module, generators: Mapping[str, torch.Generator]) -> None:
+        """Bring a network and its generators to where the file, if there is one, has them."""
+        self.model, self.generators = model, generators
+        if self.path is None or not self.path.exists():
+            return
         with safe_open(self.path, "pt") as file:
             self.history = json.loads(file.metadata()["history"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
