@@ -20,6 +20,10 @@ def portable() -> bool:
         return True
 
 
+# The user's own choices would change results without a word, and NumPy refuses its one together with ours.
+for chosen in [name for name in os.environ if name.startswith(("ONEDNN_", "DNNL_", "NPY_ENABLE_"))]:
+    del os.environ[chosen]
+
 if portable() and platform.machine() in ("x86_64", "AMD64"):
     os.environ |= {
         "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # exp and log of float64 have other digits there

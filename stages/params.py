@@ -3,23 +3,35 @@
 An error in the file gives one line that names the key, its value and what is allowed, before anything is computed.
 """
 
+import json
 import re
 import reprlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML, YAMLError
 
 from stages.errors import StudyError
 
-CLASSES = 10  # of every data set here
-PIXELS = 28 * 28  # of an image of Fashion-MNIST, on which the NumPy network is trained
 EDITIONS = {"fashion_mnist": ("original", "withdrawn"), "cifar10": ("original", "jpeg")}
+SHAPES = {"fashion_mnist": (28, 28, 1, 10), "cifar10": (32, 32, 3, 10)}  # height, width, channels, classes
+AUTO = "auto"
 WITH_MOMENTUM = ("sgd", "momentum", "nesterov")
+FOLDERS = ("data/models", "data/prepared", "data/raw", "reports")  # of what the stages write
 
 # The upper limits are generous: beyond them, numbers overflow or memory runs out.
 Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
@@ -62,6 +74,26 @@ class Strict(BaseModel):
         return values
 
 
+@dataclass(frozen=True)
+class Shape:
+    """Of the images of a data set. One's own are known once they are prepared; until then, any shape will do."""
+
+    name: str
+    height: int = 32
+    width: int = 32
+    channels: int = 1
+    classes: int = 10
+    known: bool = False
+
+    @property
+    def pixels(self) -> int:
+        """The inputs of a network: one for each pixel and channel."""
+        return self.height * self.width * self.channels
+
+
+ANY = Shape("any")
+
+
 class Layer(Strict):
     """An entry of an architecture, as the report writes it."""
 
@@ -69,26 +101,49 @@ class Layer(Strict):
     activation: Activation | Literal["softmax"]
 
 
-def read_architecture(value: Any) -> Any:
-    """`784-64-10 relu` is short for a list of layers with that hidden activation."""
-    if not isinstance(value, str):
+def read_architecture(value: Any, info: ValidationInfo) -> Any:
+    """`auto-64-auto relu` is short for a list of layers with that hidden activation; auto is the data set's number."""
+    if isinstance(value, str):
+        short = re.fullmatch(r"((?:auto|\d{1,5})(?:-\d{1,5})*-(?:auto|\d{1,5})) (\w+)", value, re.ASCII)
+        if not short:
+            raise ValueError("write it as auto-64-auto relu, or as a list of {input_nodes, activation}")
+        *hidden, last = (nodes if nodes == AUTO else int(nodes) for nodes in short[1].split("-"))
+        value = [*({"input_nodes": nodes, "activation": short[2]} for nodes in hidden)]
+        value += [{"input_nodes": last, "activation": "softmax"}]
+    if not isinstance(value, list) or len(value) < 2 or not isinstance(info.context, Shape):
         return value
-    short = re.fullmatch(r"(\d{1,5}(?:-\d{1,5})+) (\w+)", value, re.ASCII)
-    if not short:
-        raise ValueError("write it as 784-64-10 relu, or as a list of {input_nodes, activation}")
-    *hidden, last = map(int, short[1].split("-"))
-    layers = [{"input_nodes": nodes, "activation": short[2]} for nodes in hidden]
-    return [*layers, {"input_nodes": last, "activation": "softmax"}]
+    ends = {0: info.context.pixels, len(value) - 1: info.context.classes}
+    return [
+        {**layer, "input_nodes": ends[place]}
+        if place in ends and isinstance(layer, dict) and layer.get("input_nodes") == AUTO
+        else layer
+        for place, layer in enumerate(value)
+    ]
 
 
-def check_architecture(layers: list[Layer]) -> list[Layer]:
+def check_architecture(layers: list[Layer], info: ValidationInfo) -> list[Layer]:
     """The first layer is the input, the last the softmax output, and no other has softmax."""
     ends = [layer.activation == "softmax" for layer in layers]
     if len(layers) < 2 or not ends[-1] or any(ends[:-1]):
         raise ValueError("the last layer, and no other, has softmax; an input comes before it")
-    if (layers[0].input_nodes, layers[-1].input_nodes) != (PIXELS, CLASSES):
-        raise ValueError(f"Fashion-MNIST needs {PIXELS} input nodes (pixels) and {CLASSES} output nodes (classes)")
+    shape = info.context or ANY
+    if shape.known and (layers[0].input_nodes, layers[-1].input_nodes) != (shape.pixels, shape.classes):
+        needed = f"{shape.pixels} input nodes (pixels) and {shape.classes} output nodes (classes)"
+        raise ValueError(f"{shape.name} needs {needed}; write auto")
     return layers
+
+
+def read_outputs(value: Any, info: ValidationInfo) -> Any:
+    """`auto` is the number of classes."""
+    return (info.context or ANY).classes if value == AUTO else value
+
+
+def check_outputs(value: int, info: ValidationInfo) -> int:
+    """Every class needs an output."""
+    shape = info.context or ANY
+    if shape.known and value < shape.classes:
+        raise ValueError(f"{shape.name} has {shape.classes} classes; write auto")
+    return value
 
 
 def read_sizes(value: Any) -> Any:
@@ -220,17 +275,26 @@ class MlpTraining(TorchTraining):
     dropout_everywhere: bool
     dropout_in_validation: bool
     batch_norm: bool
-    outputs: Annotated[int, Field(ge=CLASSES, le=10_000)]
+    outputs: Annotated[int, BeforeValidator(read_outputs), Field(le=10_000), AfterValidator(check_outputs)]
 
 
 class CnnTraining(TorchTraining):
     """All settings of a training of a convolutional network, except its seed."""
 
     stem: Units
-    # 28 pixels leave the stem as 27, then 13, 6, 3: a fourth block would leave one pixel, without variance.
-    widths: Annotated[list[Units], BeforeValidator(read_sizes), Field(min_length=1, max_length=3)]
+    widths: Annotated[list[Units], BeforeValidator(read_sizes), Field(min_length=1, max_length=8)]
     activation: Activation
     logit_scale: Positive
+
+    @model_validator(mode="after")
+    def check_widths(self, info: ValidationInfo) -> "CnnTraining":
+        """The stem takes a pixel from each side, each block halves it: one pixel has no variance to normalise by."""
+        shape = info.context or ANY  # there is none when a checked training becomes part of a model
+        side = min(shape.height, shape.width) - 1
+        if shape.known and side >> len(self.widths) < 2:
+            fitting = (side // 2).bit_length() - 1
+            raise ValueError(f"widths = {self.widths}: images of {side + 1} pixels allow at most {fitting} blocks")
+        return self
 
 
 class FinalModel(Strict):
@@ -241,12 +305,27 @@ class FinalModel(Strict):
 
 
 class Data(Strict):
-    """Which edition of a data set, and how many training images become its validation split."""
+    """Where a data set comes from, and how many training images become its validation split."""
 
+    source: Annotated[str, Field(min_length=1)]
     edition: str
-    # Of CIFAR-10's 50,000 training images, at least one per class must remain.
-    validation_images: Annotated[int, Field(ge=CLASSES, le=50_000 - CLASSES, multiple_of=CLASSES)]
+    validation_images: Annotated[int, Field(ge=1)]
     split_seed: Seed
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the images of each class; less for a quick look
+
+
+class EditionData(Data):
+    """A data set of editions.yaml."""
+
+
+class OwnData(Data):
+    """Images of one's own. `size`: the height and width that they are brought to. `test_share`: the part that becomes
+    test images, where there are none.
+    """
+
+    edition: Literal["own"]
+    size: Annotated[list[Annotated[int, Field(ge=2, le=1024)]], Field(min_length=2, max_length=2)] | None = None
+    test_share: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
 class Variant(Strict):
@@ -289,7 +368,8 @@ class Params(Strict):
     # CPU threads of the final PyTorch models; part of the result, as the order of summation depends on it.
     threads: Annotated[int, Field(ge=1, le=64)]
     arithmetic: Literal["portable", "native"]
-    data: dict[Literal["fashion_mnist", "cifar10"], Data]
+    data: dict[str, EditionData | OwnData]
+    numpy_dataset: str
     train_numpy: NumpyTraining
     tune: dict[str, Study]
     torch_dataset: str
@@ -300,14 +380,9 @@ class Params(Strict):
     def check_references(self) -> "Params":
         """Refuse a name of a data set, an edition, a model or a study that does not exist."""
         for name, data in self.data.items():
-            check_name(f"data.{name}.edition", EDITIONS[name], data.edition)
-        check_name("data", self.data, "fashion_mnist")
-        check_name("torch_defaults.dataset", self.data, self.torch_dataset)
-        for name, model in self.train_torch.items():
-            check_name(f"train_torch.{name}.dataset", self.data, model.dataset)
-            if getattr(model.training, "outputs", CLASSES) != CLASSES:
-                raise ValueError(f"train_torch.{name}.outputs = {model.training.outputs}: {CLASSES} are needed")
-        for name in ("published", "mlp", "cnn_fashion_mnist", f"cnn_{self.torch_dataset}"):
+            if isinstance(data, EditionData):
+                check_name(f"data.{name}.edition", EDITIONS[name], data.edition)
+        for name in ("published", "mlp", "cnn_small", "cnn_large"):
             check_name("train_torch", self.train_torch, name)
         if self.train_numpy.division == "random":
             raise ValueError("train_numpy.division = random: only studies have it; choose original")
@@ -318,10 +393,10 @@ class Params(Strict):
         return self
 
 
-def check_name(key: str, known: Collection[str], name: str) -> None:
+def check_name(key: str, known: Collection[str], name: Any) -> None:
     """For a name that does not exist, list those that do."""
-    if name not in known:
-        raise ValueError(f"{key}: {name} does not exist; choose from {', '.join(known) or 'none'}")
+    if not isinstance(name, str) or name not in known:
+        raise StudyError(f"{key}: {name} does not exist; choose from {', '.join(known) or 'none'}")
 
 
 class Defaults(BaseModel):
@@ -330,7 +405,7 @@ class Defaults(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
 
-class TorchDefaults(Defaults):
+class DataSetDefaults(Defaults):
     """The same with the data set."""
 
     dataset: str
@@ -356,21 +431,46 @@ class Entries(Strict):
     first_seed: Seed
     seeds: SeedCount
     data: dict[str, Any]
-    numpy_defaults: Defaults
+    numpy_defaults: DataSetDefaults
     numpy_published: Defaults
     train_numpy: dict[str, Any]
     tune: dict[str, StudyEntry]
-    torch_defaults: TorchDefaults
+    torch_defaults: DataSetDefaults
     train_torch: dict[str, dict[str, Any]]
     ablations: dict[str, StudyEntry]
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml; a StudyError names the first wrong key, its value and what is allowed."""
+    """Read and check params.yaml; a StudyError names the first wrong key, its value and what is allowed.
+
+    Every stage begins with this, so it also checks the folders into which the stages write.
+    """
+    check_folders(path.parent)
     try:
-        return resolve(read_yaml(path))
+        return resolve(read_yaml(path), path.parent / "reports/data")
     except StudyError as error:
         raise StudyError(one_line(f"{path}: {error}")) from error
+
+
+def shape_of(name: str, reports: Path) -> Shape:
+    """The shape of a data set's images; of one's own, what `preprocess` found and wrote to `reports`."""
+    if name in SHAPES:
+        return Shape(name, *SHAPES[name], known=True)
+    try:
+        facts = json.loads((reports / f"{name}.json").read_text(encoding="utf-8"))
+        return Shape(name, *facts["image_shape"], len(facts["class_balance"]["training"]), known=True)
+    except (OSError, ValueError, KeyError, TypeError):
+        return Shape(name)
+
+
+def check_folders(root: Path) -> None:
+    """Refuse links out of the project: git and DVC keep no file behind one, and DVC says so only after the training."""
+    for name in FOLDERS:
+        if not (root / name).resolve().is_relative_to(root.resolve()):
+            raise StudyError(
+                f"{name} is behind a link out of the project, where git and DVC keep no file: make it a folder again, "
+                "and if the disk is too small, move the whole project to a larger one"
+            )
 
 
 def read_yaml(path: Path) -> Any:
@@ -383,63 +483,84 @@ def read_yaml(path: Path) -> Any:
         raise StudyError(f"not valid YAML: {error}") from error
 
 
-def resolve(content: Any) -> Params:
+def resolve(content: Any, reports: Path = Path("reports/data")) -> Params:
     """Merge each training from the defaults, the settings of its section and its own changes."""
     raw = validate(Entries, "", content)
+    data = {name: resolve_data(name, entry) for name, entry in raw.data.items()}
     numpy, published, torch = raw.numpy_defaults, raw.numpy_published, raw.torch_defaults
+    for half, defaults in (("numpy", numpy), ("torch", torch)):
+        check_name(f"{half}_defaults.dataset", data, defaults.dataset)
+    shapes = {name: shape_of(name, reports) for name in data}
     numpy_layers, torch_layers = [("numpy_defaults", numpy.model_extra)], [("torch_defaults", torch.model_extra)]
     bases = {None: numpy_layers, "published": [*numpy_layers, ("numpy_published", published.model_extra)]}
     seeds = raw.first_seed, raw.seeds
     top = {"lr": raw.lr, "batch_size": raw.batch_size}
-    merge(NumpyTraining, numpy_layers)
-    merge(MlpTraining, torch_layers)
+    merge(NumpyTraining, numpy_layers, shapes[numpy.dataset])
+    merge(MlpTraining, torch_layers, shapes[torch.dataset])
+    train_numpy = [*numpy_layers, ("", top), ("train_numpy", raw.train_numpy)]
     sections = {
-        "train_numpy": merge(NumpyTraining, [*numpy_layers, ("", top), ("train_numpy", raw.train_numpy)]),
+        "train_numpy": merge(NumpyTraining, train_numpy, shapes[numpy.dataset]),
         "tune": {
-            name: resolve_study(NumpyTraining, f"tune.{name}", entry, bases[entry.base], *seeds)
+            name: resolve_study(NumpyTraining, f"tune.{name}", entry, bases[entry.base], shapes[numpy.dataset], *seeds)
             for name, entry in raw.tune.items()
         },
         "train_torch": {
-            name: resolve_model(f"train_torch.{name}", settings, torch.dataset, [*torch_layers, ("", top)])
+            name: resolve_model(f"train_torch.{name}", settings, torch.dataset, [*torch_layers, ("", top)], shapes)
             for name, settings in raw.train_torch.items()
         },
         "ablations": {
-            name: resolve_study(MlpTraining, f"ablations.{name}", entry, torch_layers, *seeds)
+            name: resolve_study(MlpTraining, f"ablations.{name}", entry, torch_layers, shapes[torch.dataset], *seeds)
             for name, entry in raw.ablations.items()
         },
     }
-    own = {key: getattr(raw, key) for key in ("seed", "lr", "batch_size", "threads", "arithmetic", "data")}
-    return validate(Params, "", {**own, **sections, "torch_dataset": torch.dataset})
+    own = {key: getattr(raw, key) for key in ("seed", "lr", "batch_size", "threads", "arithmetic")}
+    datasets = {"data": data, "numpy_dataset": numpy.dataset, "torch_dataset": torch.dataset}
+    return validate(Params, "", {**own, **datasets, **sections})
+
+
+def resolve_data(name: str, entry: Any) -> EditionData | OwnData:
+    """A data set: one of editions.yaml, or one's own."""
+    if not re.fullmatch(r"[a-z0-9_]{1,60}", name):
+        raise StudyError(f"data.{name}: a name has 1 to 60 of a-z, 0-9 and _")
+    return validate(EditionData if name in EDITIONS else OwnData, f"data.{name}", entry)
 
 
 Layers = list[tuple[str, dict[str, Any]]]  # sections of the file, each with its settings; later ones win
 
 
-def merge(kind: type[Strict], layers: Layers) -> Any:
-    """A training from merged settings; an error names the section that contains the wrong key."""
+def merge(kind: type[Strict], layers: Layers, shape: Shape) -> Any:
+    """A training on images of a shape, from merged settings; an error names the section that has the wrong key."""
     settings = {key: value for _, changes in layers for key, value in changes.items()}
 
     def section_of(key: str) -> str:
         return next((where for where, changes in reversed(layers) if key in changes), layers[-1][0])
 
-    return validate(kind, section_of, settings)
+    return validate(kind, section_of, settings, shape)
 
 
-def resolve_model(where: str, settings: dict[str, Any], dataset: Any, layers: Layers) -> FinalModel:
+def resolve_model(
+    where: str, settings: dict[str, Any], dataset: Any, layers: Layers, shapes: Mapping[str, Shape]
+) -> FinalModel:
     """A final model: a perceptron, or with `network: cnn` a convolutional network, with the defaults that it has."""
     own = dict(settings)
     dataset, network = own.pop("dataset", dataset), own.pop("network", "mlp")
     kinds = {"mlp": MlpTraining, "cnn": CnnTraining}
     if not isinstance(network, str) or network not in kinds:
         raise StudyError(f"{where}.network = {short_repr(network)}: choose from {', '.join(kinds)}")
+    check_name(f"{where}.dataset", shapes, dataset)
     kind = kinds[network]
     known = [
         (name, {key: value for key, value in changes.items() if key in kind.model_fields}) for name, changes in layers
     ]
-    return validate(FinalModel, where, {"dataset": dataset, "training": merge(kind, [*known, (where, own)])})
+    training = merge(kind, [*known, (where, own)], shapes[dataset])
+    if getattr(training, "outputs", shapes[dataset].classes) != shapes[dataset].classes:
+        raise StudyError(f"{where}.outputs = {training.outputs}: write auto")
+    return validate(FinalModel, where, {"dataset": dataset, "training": training})
 
 
-def resolve_study(kind: type[Strict], where: str, entry: StudyEntry, layers: Layers, first: int, count: int) -> Study:
+def resolve_study(
+    kind: type[Strict], where: str, entry: StudyEntry, layers: Layers, shape: Shape, first: int, count: int
+) -> Study:
     """A study with complete variants. A variant without a name is called after the one value that it changes."""
     variants = []
     for place, changes in enumerate(entry.variants):
@@ -449,16 +570,19 @@ def resolve_study(kind: type[Strict], where: str, entry: StudyEntry, layers: Lay
             if len(changes) != 1:
                 raise StudyError(f"{here} changes {len(changes)} settings: give it a name")
             (name,) = changes.values()
-        training = merge(kind, [*layers, (f"{where}.settings", entry.settings), (here, changes)])
+        training = merge(kind, [*layers, (f"{where}.settings", entry.settings), (here, changes)], shape)
         variants.append(validate(Variant, here, {"name": name, "training": training}))
     seeds = list(range(first, first + (entry.seeds or count)))
     return validate(Study, where, {"seeds": seeds, "variants": variants})
 
 
-def validate(kind: type[Strict], where: str | Callable[[str], str], values: Any) -> Any:
-    """`values` as a `kind`; a StudyError names the first mistake. `where`: the section, or key -> section."""
+def validate(kind: type[Strict], where: str | Callable[[str], str], values: Any, shape: Shape | None = None) -> Any:
+    """`values` as a `kind`; a StudyError names the first mistake. `where`: the section, or key -> section.
+
+    `shape`: of the images that a training is for.
+    """
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(values, context=shape)
     except ValidationError as error:
         raise StudyError(format_error(error, where)) from error
 

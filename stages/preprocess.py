@@ -13,10 +13,11 @@ import numpy as np
 from stages.datasets.contents import read_contents
 from stages.datasets.editions import load_edition
 from stages.datasets.formats import Images, decode
-from stages.datasets.split import validation_index
+from stages.datasets.own import read_own
+from stages.datasets.split import draw
 from stages.datasets.statistics import describe, normalisation
 from stages.errors import StudyError, choose_name, exit_on_error
-from stages.params import load_params
+from stages.params import Data, EditionData, load_params
 from stages.training.files import write_json
 from stages.training.prepared import write_prepared
 
@@ -28,14 +29,11 @@ def main(arguments: list[str]) -> None:
     data = load_params().data
     name = choose_name(arguments, data)
     settings = data[name]
-    edition = load_edition(name, settings.edition)
-    try:
-        files = read_contents(RAW / name, edition)
-    except StudyError as error:
-        raise StudyError(f"{RAW / name}: {error}; run `dvc repro download`") from error
-    train, test = decode(files, edition)
-    classes = len(edition.class_names)
-    validation = validation_index(train.labels, classes, settings.validation_images, settings.split_seed)
+    edition, train, test, class_names = read_raw(name, settings)
+    classes = len(class_names)
+    if settings.share < 1:
+        train, test = (part_of(each, classes, settings) for each in (train, test))
+    validation = draw(train.labels, classes, settings.validation_images, settings.split_seed, "validation_images")
     in_training = np.ones(len(train.labels), bool)  # (n,)
     in_training[validation] = False
     splits = {
@@ -54,11 +52,29 @@ def main(arguments: list[str]) -> None:
         "validation_index": validation,
         "mean": mean,
         "std": std,
-        "class_names": np.array(edition.class_names),
+        "class_names": np.array(class_names),
     }
     write_prepared(PREPARED / f"{name}.npz", arrays)
-    write_json(REPORTS / f"{name}.json", describe(edition, splits, mean, std))
-    print(f"{edition.label}: {', '.join(f'{len(part.labels):,} {split}' for split, part in splits.items())} images")
+    write_json(REPORTS / f"{name}.json", describe(name, edition, class_names, splits, mean, std))
+    print(f"{name}: {', '.join(f'{len(part.labels):,} {split}' for split, part in splits.items())} images")
+
+
+def part_of(images: Images, classes: int, settings: Data) -> Images:
+    """A share of the images of each class."""
+    chosen = draw(images.labels, classes, round(settings.share * len(images.labels)), settings.split_seed, "share")
+    return Images(images.images[chosen], images.labels[chosen])
+
+
+def read_raw(name: str, settings: Data) -> tuple[str, Images, Images, tuple[str, ...]]:
+    """The edition (of one's own images: own), training and test images, and the names of the classes."""
+    if isinstance(settings, EditionData):
+        edition = load_edition(name, settings.edition)
+        try:
+            files = read_contents(RAW / name, edition)
+        except StudyError as error:
+            raise StudyError(f"{RAW / name}: {error}; run `dvc repro download`") from error
+        return edition.name, *decode(files, edition), edition.class_names
+    return settings.edition, *read_own(Path(settings.source), settings.size, settings.test_share, settings.split_seed)
 
 
 if __name__ == "__main__":

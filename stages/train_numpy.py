@@ -22,19 +22,27 @@ from stages.params import NumpyTraining, load_params
 from stages.training.files import write_arrays, write_json
 from stages.training.final_model import write_final_model
 from stages.training.fitting import Fit, fit
-from stages.training.prepared import Split, read_class_names, read_normalisation, read_split, read_test, redivide, scale
-from stages.training.progress import Progress
+from stages.training.live import epoch_display
+from stages.training.prepared import (
+    Split,
+    read_class_names,
+    read_normalisation,
+    read_split,
+    read_test,
+    redivide,
+    scale,
+    scored_index,
+)
 from stages.training.randomness import generator
 from stages.training.results import Run, run_of
 from stages.training.schedules import learning_rates
 from stages.training.sweep import Task
 
-PREPARED = Path("data/prepared/fashion_mnist.npz")
+PREPARED = Path("data/prepared")
 MODEL = Path("data/models/numpy.npz")
 REPORTS = Path("reports/train_numpy")
 # What is trained on, and what is scored after every epoch, by protocol.
 PROTOCOLS = {"validation": ("training", "validation"), "published": ("all_training", "test")}
-SCORED = 5000  # training images at most, after every epoch
 OBJECTIVES = {"cross_entropy": CrossEntropy, "published": Published}
 
 Arrays = tuple[np.ndarray, np.ndarray]  # scaled pixels (n, inputs) and one-hot labels (n, classes)
@@ -143,7 +151,7 @@ def fit_network(
         clip=clip,
         augment=augment,
     )
-    sample = np.linspace(0, len(x) - 1, min(len(x), SCORED)).astype(int)
+    sample = scored_index(len(x))
     training_sample = x[sample], y[sample]
 
     def rows() -> Iterator[dict[str, float]]:
@@ -191,16 +199,18 @@ def save_weights(network: Network, path: Path) -> None:
 def main(arguments: list[str]) -> None:
     """`python -m stages.train_numpy`."""
     params = load_params()
-    training = params.train_numpy
-    names = read_class_names(PREPARED)
-    with Progress("train_numpy", training.epochs, "epochs") as progress, threadpool_limits(1):
-        run, network = train_run(training, PREPARED, params.seed, progress.show_epoch)
-        images, _ = test_arrays(PREPARED, training.pixels, training.precision)
+    training, data = params.train_numpy, PREPARED / f"{params.numpy_dataset}.npz"
+    names = read_class_names(data)
+    split = PROTOCOLS[training.protocol][1]
+    with epoch_display("train_numpy", training.epochs, REPORTS, split) as show_epoch, threadpool_limits(1):
+        run, network = train_run(training, data, params.seed, show_epoch)
+        images, _ = test_arrays(data, training.pixels, training.precision)
         with np.errstate(all="ignore"):
             probabilities = predict(network, images)  # (n, classes)
     save_weights(network, MODEL)
     write_json(MODEL.with_suffix(".json"), {"seed": params.seed, **training.model_dump()})
-    write_final_model(REPORTS, run, read_test(PREPARED).labels, probabilities, names, precision=training.precision)
+    used = {"precision": training.precision, "device": "cpu", "threads": 1}
+    write_final_model(REPORTS, run, read_test(data).labels, probabilities, names, **used)
 
 
 if __name__ == "__main__":

@@ -23,21 +23,21 @@ from stages.torch_net.images import Augmentation, Batches, Normalisation
 from stages.torch_net.mlp import MLP
 from stages.torch_net.prediction import predict, score
 from stages.torch_net.training import Phase, train
+from stages.training.checkpoint import Checkpoint
 from stages.training.files import atomic_write, write_json
 from stages.training.final_model import write_final_model
 from stages.training.fitting import Fit, fit
-from stages.training.prepared import Split, read_class_names, read_normalisation, read_split, read_test
-from stages.training.progress import Progress
+from stages.training.live import epoch_display
+from stages.training.prepared import Split, read_class_names, read_normalisation, read_split, read_test, scored_index
 from stages.training.randomness import generator
 from stages.training.results import Run, run_of
+from stages.training.run_cache import FOLDER, RunCache, Task
 from stages.training.schedules import learning_rates
-from stages.training.sweep import Task
 
 PREPARED = Path("data/prepared")
 MODELS = Path("data/models")
 REPORTS = Path("reports/train_torch")
 PURPOSES = ("order", "augmentation", "dropout", "dropout in validation")  # of random numbers drawn on the device
-SCORED = 5000  # training images at most, after every epoch
 
 
 def train_run(
@@ -46,9 +46,11 @@ def train_run(
     seed: int,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
     threads: int = 1,
+    checkpoint: Path | None = None,
 ) -> tuple[Run, nn.Module, np.ndarray]:
     """Train one network on the prepared data set `data`, then score the test images.
 
+    `checkpoint`: a file in which its state is kept after every epoch; if it exists, training goes on from there.
     Returns the run, the network, and its class probabilities of the test images: float32 (n, outputs).
     """
     set_threads(threads)
@@ -57,7 +59,8 @@ def train_run(
     normalise = partial(normalisation(training, data, where), dtype=dtype)
     images, validation = tensors(data, "training", where), tensors(data, "validation", where)
     classes = len(read_class_names(data))
-    model, result = fit_network(training, images, validation, normalise, classes, seed, on_epoch)
+    state = Checkpoint(checkpoint)
+    model, result = fit_network(training, images, validation, normalise, classes, seed, on_epoch, state)
     test_images, test_labels = test_tensors(data, where)
     logits = predict(model, normalise(test_images), flip=training.test_time_flip, dtype=dtype)  # (n, outputs)
     test_loss, test_accuracy = score(logits, test_labels)
@@ -140,6 +143,7 @@ def fit_network(
     classes: int,
     seed: int,
     on_epoch: Callable[[dict[str, float]], None],
+    state: Checkpoint,
 ) -> tuple[nn.Module, Fit]:
     """Train a network, scored after every epoch on some training images and on the validation images."""
     images, labels = training_split  # uint8 (n, height, width, channels), (n,)
@@ -149,31 +153,37 @@ def fit_network(
     check_last_batch(model, len(labels), training.batch_size)
     augment = Augmentation(training.shift, training.flip, training.cutout, rngs["augmentation"])
     batches = Batches(normalise(augment.pad(images)), labels, training.batch_size, augment, rngs["order"])
-    sample = torch.from_numpy(np.linspace(0, len(labels) - 1, min(len(labels), SCORED)).astype(int)).to(images.device)
+    sample = torch.from_numpy(scored_index(len(labels))).to(images.device)
     scored = normalise(images[sample]), labels[sample]
     evaluated = normalise(validation[0]), validation[1]
     with_dropout = isinstance(training, MlpTraining) and training.dropout_in_validation
     dropout = rngs["dropout in validation"] if with_dropout else None
     dtype = compute_type(training)
     prediction = partial(predict, model, flip=training.test_time_flip, dtype=dtype)
+    state.attach(model, rngs)
 
     def rows() -> Iterator[dict[str, float]]:
+        yield from list(state.history)
+        state.replayed = True
         steps, smoothing = phases(training, len(labels)), training.label_smoothing
-        for epoch in train(model, batches, steps, label_smoothing=smoothing, dtype=dtype):
+        resumed = {"done": len(state.history), "restore": state.restore}
+        for epoch, step in train(model, batches, steps, label_smoothing=smoothing, dtype=dtype, **resumed):
             train_loss, train_accuracy = score(prediction(scored[0]), scored[1])
             loss, accuracy = score(prediction(evaluated[0], dropout=dropout), evaluated[1])
-            yield {
+            row = {
                 "epoch": epoch,
                 "train_loss": train_loss,
                 "train_accuracy": train_accuracy,
                 "loss": loss,
                 "accuracy": accuracy,
             }
+            yield row
+            state.write(row, step)
 
     return model, fit(
         rows(),
         classes,
-        snapshot=lambda: {name: value.clone() for name, value in model.state_dict().items()},
+        snapshot=state.snapshot,
         restore=model.load_state_dict,
         patience=training.patience,
         on_epoch=on_epoch,
@@ -242,14 +252,18 @@ def main(arguments: list[str]) -> None:
     name = choose_name(arguments, params.train_torch)
     model = params.train_torch[name]
     data, training, weights = PREPARED / f"{model.dataset}.npz", model.training, MODELS / f"{name}.safetensors"
-    with Progress(f"train_torch {name}", sum(phase.epochs for phase in training.resolved_phases), "epochs") as progress:
-        run, network, probabilities = train_run(training, data, params.seed, progress.show_epoch, params.threads)
+    key = RunCache(data).path(Task(params.seed, training)).stem
+    checkpoint = FOLDER / f"{key}-{params.threads}.safetensors"
+    epochs = sum(phase.epochs for phase in training.resolved_phases)
+    with epoch_display(f"train_torch {name}", epochs, REPORTS / name, "validation") as show_epoch:
+        run, network, probabilities = train_run(training, data, params.seed, show_epoch, params.threads, checkpoint)
     with atomic_write(weights) as temporary:
         save_file({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, temporary)
     write_json(weights.with_suffix(".json"), {**training.model_dump(), "dataset": model.dataset, "seed": params.seed})
-    precision = str(compute_type(training)).removeprefix("torch.")
+    used = {"precision": str(compute_type(training)).removeprefix("torch."), "device": device().type}
     labels, names = read_test(data).labels, read_class_names(data)
-    write_final_model(REPORTS / name, run, labels, probabilities, names, precision=precision)
+    write_final_model(REPORTS / name, run, labels, probabilities, names, **used, threads=params.threads)
+    checkpoint.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

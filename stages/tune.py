@@ -12,9 +12,10 @@ REPORTS = Path("reports/tune")
 
 def main(arguments: list[str]) -> None:
     """`python -m stages.tune STUDY`, a study of params.yaml's `tune`."""
-    studies = load_params().tune
-    name = choose_name(arguments, studies)
-    train_study(f"tune {name}", train_task, PREPARED, studies[name], cost, REPORTS / name)
+    params = load_params()
+    name = choose_name(arguments, params.tune)
+    data = PREPARED / f"{params.numpy_dataset}.npz"
+    train_study(f"tune {name}", train_task, data, params.tune[name], cost, REPORTS / name)
 
 
 if __name__ == "__main__":

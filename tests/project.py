@@ -121,14 +121,14 @@ def shrink(params: dict[str, Any]) -> None:
         data["validation_images"] = 50
     params["seeds"] = 2
     params["numpy_defaults"]["epochs"] = 2
-    params["train_numpy"] |= {"architecture": "784-16-10 relu", "epochs": 1}
+    params["train_numpy"] |= {"architecture": "auto-16-auto relu", "epochs": 1}
     # Runs of a quarter of a second, to be interrupted, and some that diverge.
     params["tune"]["learning_rate"] |= {"seeds": 6, "settings": {"epochs": 300}}
     params["tune"]["learning_rate"]["variants"] = [{"lr": 0.2}, {"lr": 1e6}]
     params["torch_defaults"]["epochs"] = 6  # enough for rounding to show
     models = params["train_torch"]
     models["mlp"] |= {"hidden": "16-8", "epochs": 1}
-    for name in ("cnn_fashion_mnist", "cnn_cifar10"):
+    for name in ("cnn_small", "cnn_large"):
         models[name] |= {"stem": 4, "widths": "4-8-16", "epochs": 1, "batch_size": 16, "precision": "float32"}
     for training in (models["published"], *params["ablations"]["baseline"]["variants"]):
         for phase in training.get("phases", ()):

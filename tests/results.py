@@ -63,7 +63,8 @@ def make_results(folder: Path) -> None:
     rng = np.random.default_rng(5)
     for name, edition in (("fashion_mnist", "original"), ("cifar10", "jpeg")):
         write_data(folder, name, edition, rng)
-        write_torch_model(folder, f"cnn_{name}", name, "stem.weight", rng.normal(size=(6, SHAPES[name][-1], 2, 2)))
+        weights = rng.normal(size=(6, SHAPES[name][-1], 2, 2))
+        write_torch_model(folder, "cnn_small" if name == "fashion_mnist" else "cnn_large", name, "stem.weight", weights)
     write_model(folder / "reports/train_numpy", rng)
     np.savez(folder / "data/models/numpy.npz", allow_pickle=False, weights_1=rng.normal(size=(784, 12)))
     write_perceptrons(folder, "cifar10")
@@ -105,11 +106,12 @@ def write_data(folder: Path, name: str, edition: str, rng: np.random.Generator) 
     write_json(folder / f"reports/data/{name}.json", facts)
 
 
-def write_model(folder: Path, rng: np.random.Generator, **more: str) -> None:
+def write_model(folder: Path, rng: np.random.Generator, precision: str = "float32") -> None:
     """The results of a final model that guesses."""
     one_hot = np.eye(10, dtype=np.uint8)[np.arange(IMAGES) % 10]
     probabilities = rng.dirichlet(np.ones(10), IMAGES)
-    write_final_model(folder, a_run("validation", 0.9), one_hot, probabilities, CLASSES, **more)
+    used = {"precision": precision, "device": "cpu", "threads": 2}
+    write_final_model(folder, a_run("validation", 0.9), one_hot, probabilities, CLASSES, **used)
 
 
 def write_torch_model(folder: Path, name: str, dataset: str, key: str, weights: np.ndarray) -> None:

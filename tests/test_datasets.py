@@ -6,6 +6,7 @@ import http.server
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import Mock
+from unittest.mock import DEFAULT, Mock
 
 import numpy as np
 import pytest
@@ -27,9 +28,10 @@ from stages.datasets import sources
 from stages.datasets.contents import read_contents, write_contents
 from stages.datasets.editions import EDITIONS, Edition, Upstream, load_edition
 from stages.datasets.formats import Images, decode, decode_jpeg, parse_cifar, parse_idx
-from stages.datasets.split import validation_index
+from stages.datasets.split import draw
 from stages.datasets.statistics import describe, normalisation
 from stages.errors import StudyError
+from stages.params import EditionData
 from tests.miniature import idx_bytes, jpeg_bytes, read_files, tar_member, write_files, write_tar_gz
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -185,7 +187,7 @@ def test_damaged_files_are_refused_in_one_line(file: str, damage: str, reason: s
     path, file = Path("sets", file), Path(file).name
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     monkeypatch.setenv("DATASETS_DIR", "sets")
-    with pytest.raises(StudyError, match=rf"^no source served {re.escape(edition.label)}; put .*{file}.* DATASETS_DIR"):
+    with pytest.raises(StudyError, match=rf"^no source has {re.escape(edition.label)}; put .*{file}.* DATASETS_DIR"):
         sources.fetch(edition)
     first, second = capsys.readouterr().err.splitlines()
     assert re.match(rf"{re.escape(edition.label)}: DATASETS_DIR=sets: .*{file.removesuffix('.gz')}.*({reason})", first)
@@ -317,17 +319,54 @@ def test_mirrors_are_tried_in_order(answers: list, reason: str | None, requests:
     assert re.search(rf": http://127.0.0.1:9/: no connection \(ConnectionError\)\n{lines}$", capsys.readouterr().err)
 
 
-def test_a_wrong_ca_bundle_is_named(monkeypatch, capsys) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/none.pem")
-    with pytest.raises(StudyError, match="no source served"):
-        sources.fetch(with_mirrors(edition_of(), "https://127.0.0.1:9/"))
-    assert "/none.pem" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("answers", "kind"),
+    [
+        ([(404, b"")], StudyError),
+        ([(200, b"another file")], StudyError),
+        ([(403, b"")], sources.UnansweredError),  # a proxy's, for example
+        ([(503, b"")] * 3, sources.UnansweredError),
+        ([(200, CUT)] * 3, sources.UnansweredError),
+    ],
+)
+def test_a_mirror_without_the_edition_differs_from_one_that_does_not_answer(answers: list, kind: type) -> None:
+    with server(answers) as (address, _), server([(404, b"")]) as (other, _), pytest.raises(StudyError) as failure:
+        sources.fetch(with_mirrors(edition_of(), address, other))
+    assert failure.type is kind
+    beginning = "cannot download" if kind is sources.UnansweredError else "no source has"
+    assert str(failure.value).startswith(f"{beginning} fashion_mnist (original edition)")
+    assert (address in str(failure.value)) == (kind is sources.UnansweredError)
+    assert other not in str(failure.value)
+
+
+@pytest.mark.parametrize("failures", [2, 3])
+def test_a_failing_name_lookup_is_repeated(failures: int, monkeypatch) -> None:
+    outcomes = [socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")] * failures + [DEFAULT] * 9
+    with server() as (address, _):
+        monkeypatch.setattr(socket, "getaddrinfo", Mock(wraps=socket.getaddrinfo, side_effect=outcomes))
+        if failures == 2:
+            assert sources.fetch(with_mirrors(edition_of(), address))[0] == address
+        else:
+            with pytest.raises(sources.UnansweredError, match=r"try again, or put .* data/archives/.* DATASETS_DIR"):
+                sources.fetch(with_mirrors(edition_of(), address))
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_certificates_that_do_not_exist_are_named_and_the_next_source_is_asked(variable, monkeypatch, capsys) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, "/none.pem")
+    edition = with_mirrors(edition_of(), "https://127.0.0.1:9/")
+    with pytest.raises(sources.UnansweredError):
+        sources.fetch(edition)
+    assert f": {variable}=/none.pem names no file: correct or unset it\n" in capsys.readouterr().err
+    with server() as (address, _):
+        assert sources.fetch(with_mirrors(edition_of(), "https://127.0.0.1:9/", address))[0] == address
 
 
 def test_a_packed_file_with_the_wrong_checksum_is_not_opened(monkeypatch, capsys) -> None:
     checksum = "sha256:" + "0" * 64
     monkeypatch.setattr(tarfile, "open", None)
-    with server() as (address, asked), pytest.raises(StudyError, match="no source served"):
+    with server() as (address, asked), pytest.raises(StudyError, match="no source has"):
         sources.fetch(with_mirrors(edition_of("cifar10", "original"), address, checksum=checksum))
     assert asked == [CIFAR_TAR]
     assert f": {address}: {CIFAR_TAR} does not have the checksum {checksum}\n" in capsys.readouterr().err
@@ -347,7 +386,7 @@ def test_debians_package(monkeypatch, capsys) -> None:
     monkeypatch.setenv("PATH", f"{here}/bin:/usr/bin:/bin")
     edition = edition_of(debian_package="dataset-fashion-mnist", folders=("fashion-mnist",))
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    with pytest.raises(StudyError, match="no source served"):
+    with pytest.raises(StudyError, match="no source has"):
         sources.fetch(edition)
     assert ": Debian's package dataset-fashion-mnist: apt-get failed: E: Unable to locate" in capsys.readouterr().err
     monkeypatch.setattr("os.geteuid", lambda: 0)
@@ -381,18 +420,20 @@ def test_a_broken_editions_file_is_named() -> None:
 
 def test_the_split_is_stratified_sorted_reproducible_uniform_and_within_limits() -> None:
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(10, dtype=np.uint8), 30))
-    drawn = validation_index(labels, 10, 50, seed=1)
+    drawn = draw(labels, 10, 50, 1, "validation_images")
     assert drawn.dtype == np.int64
     assert np.bincount(labels[drawn]).tolist() == [5] * 10
     assert (np.diff(drawn) > 0).all()
-    np.testing.assert_array_equal(drawn, validation_index(labels, 10, 50, seed=1))
+    np.testing.assert_array_equal(drawn, draw(labels, 10, 50, 1, "validation_images"))
     # Each image is drawn with probability 1/3: 100 times in 300, within five standard deviations.
-    counts = Counter(index for seed in range(300) for index in validation_index(labels, 10, 100, seed).tolist())
+    counts = Counter(
+        index for seed in range(300) for index in draw(labels, 10, 100, seed, "validation_images").tolist()
+    )
     assert len(counts) == len(labels)
     assert all(59 <= count <= 141 for count in counts.values())
-    for count, reason in ((0, "positive multiple"), (-10, "multiple"), (55, "55 is not allowed"), (300, "at most 290")):
-        with pytest.raises(StudyError, match=f"validation_images: .*{reason}"):
-            validation_index(labels, 10, count, seed=1)
+    for count in (0, -10, 295):
+        with pytest.raises(StudyError, match=f"validation_images: {count} of 300 images of 10 classes is not allowed"):
+            draw(labels, 10, count, 1, "validation_images")
 
 
 def test_normalisation_is_independent_of_order_and_refuses_constant_pixels() -> None:
@@ -406,7 +447,7 @@ def test_duplicates_are_counted() -> None:
     a, b, c = np.random.default_rng(1).integers(0, 256, (3, 28, 28, 1), np.uint8)
     images = {"training": [a, a, b, a], "validation": [a, c, a], "test": [c, b, b]}
     splits = {split: Images(np.stack(part), np.zeros(len(part), np.uint8)) for split, part in images.items()}
-    assert describe(edition_of(), splits, np.array([0.5]), np.array([0.25]))["duplicates"] == {
+    assert describe("a", "b", ("c",), splits, np.array([0.5]), np.array([0.25]))["duplicates"] == {
         "within": {"training": 2, "validation": 1, "test": 1},
         "validation_images_in_training": 2,
         "test_images_in_training": 2,
@@ -416,7 +457,7 @@ def test_duplicates_are_counted() -> None:
 
 def run_stages(monkeypatch, data_set: str, name: str) -> dict[str, bytes]:
     """Run both stages on the miniature; returns the files they write."""
-    settings = SimpleNamespace(edition=name, validation_images=40, split_seed=5)
+    settings = EditionData(source="editions.yaml", edition=name, validation_images=40, split_seed=5)
     monkeypatch.setenv("DATASETS_DIR", "sets")
     for stage in (download, preprocess):
         monkeypatch.setattr(stage, "load_params", lambda: SimpleNamespace(data={data_set: settings}))
@@ -430,7 +471,7 @@ def run_stages(monkeypatch, data_set: str, name: str) -> dict[str, bytes]:
 @all_editions
 def test_what_the_stages_write(data_set: str, name: str, monkeypatch, capsys) -> None:
     files, edition = run_stages(monkeypatch, data_set, name), edition_of(data_set, name)
-    assert capsys.readouterr().out.startswith(f"{edition.label}: served by DATASETS_DIR=sets\n{edition.label}: ")
+    assert capsys.readouterr().out.startswith(f"{edition.label}: served by DATASETS_DIR=sets\n{data_set}: ")
     arrays = np.load(f"data/prepared/{data_set}.npz", allow_pickle=False)
     for split, part in zip(("train", "test"), decode(contents_of(data_set, name), edition), strict=True):
         np.testing.assert_array_equal(arrays[f"{split}_images"], part.images, strict=True)
@@ -462,7 +503,7 @@ def test_the_commands_end_with_one_line_and_keep_the_previous_files() -> None:
 
     status, (_, line) = run("download")
     assert status == 1
-    assert line.startswith("error: no source served fashion_mnist (original edition); put ")
+    assert line.startswith("error: no source has fashion_mnist (original edition); put ")
     reason = "t10k-labels-idx1-ubyte in fashion_mnist: fewer bytes than 108; run `dvc repro download`"
     assert run("preprocess") == (1, [f"error: data/raw/fashion_mnist: {reason}"])
     assert read_files(Path("data")) == before

@@ -137,6 +137,7 @@ def test_only_scoring_reads_the_test_images_and_a_redivision_for_the_published_p
     assert users("test_arrays") == {"train_numpy.py: train_run", "train_numpy.py: main"}
     assert users("test_tensors") == {"train_torch.py: train_run"}
     assert users("test_images", "test_labels", kinds=(ast.Constant,)) == {
+        "datasets/own.py: <module>",
         "preprocess.py: main",
         "training/prepared.py: <module>",
         "training/prepared.py: read_test",

@@ -1,5 +1,6 @@
 """The whole pipeline by real `dvc` commands, on a miniature that all tests here share."""
 
+import csv
 import json
 import re
 import shutil
@@ -12,14 +13,16 @@ import psutil
 import pytest
 from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import modify_yaml
 
 from tests.project import DVC, RUNNING, THREADS, Project
+from tests.test_own_images import write_pictures
 
 DOWNLOADS, PREPARATIONS = [
     {f"{stage}@{name}" for name in ("fashion_mnist", "cifar10")} for stage in ("download", "preprocess")
 ]
 SWEEPS = {"tune@published_learning_rate", "tune@learning_rate"}
-MODELS = {f"train_torch@{name}" for name in ("published", "mlp", "cnn_fashion_mnist", "cnn_cifar10")}
+MODELS = {f"train_torch@{name}" for name in ("published", "mlp", "cnn_small", "cnn_large")}
 NUMPY, TORCH = {"train_numpy", *SWEEPS}, MODELS | {"ablations@baseline"}
 STUDY = "reports/tune/learning_rate"
 
@@ -122,7 +125,7 @@ def test_an_edited_file_makes_its_users_stale(project, file, expected):
         ("arithmetic=native", NUMPY | {"ablations@baseline", "report"}),
         ("data.cifar10.edition=original", {"download@cifar10", "preprocess@cifar10", "report"}),
         ("numpy_defaults.shift=1", NUMPY | {"report"}),
-        ("train_torch.cnn_cifar10.shift=1", {"train_torch@cnn_cifar10", "report"}),
+        ("train_torch.cnn_large.shift=1", {"train_torch@cnn_large", "report"}),
         ("tune.learning_rate.seeds=7", {"tune@learning_rate", "report"}),
         ("ablations.baseline.variants.2.phases.0.lr=0.2", {"ablations@baseline", "report"}),
     ],
@@ -215,3 +218,105 @@ def test_too_few_threads_for_a_final_model_is_one_line_and_writes_nothing(projec
     assert done.stdout.startswith("error: OMP_THREAD_LIMIT = 1: 2 threads are needed")
     assert done.stdout.count("\n") == 1
     assert project.outputs() == before
+
+
+def test_images_of_ones_own_run_through_the_whole_study(project):
+    folder = project.home / "flowers"
+    write_pictures(folder, sizes=((24, 26), (30, 24)))
+    with modify_yaml(project.folder / "params.yaml") as params:
+        params["data"]["flowers"] = {"source": str(folder), "edition": "own", "size": [24, 24], "test_share": 0.3}
+        params["data"]["flowers"] |= {"validation_images": 4, "split_seed": 1}
+        for section in (params["numpy_defaults"], params["torch_defaults"], *params["train_torch"].values()):
+            section["dataset"] = "flowers"
+    project.dvc("repro")
+    report = (project.folder / "reports/report.md").read_text(encoding="utf-8")
+    for half, published in (("NumPy", "Fashion-MNIST"), ("PyTorch", "CIFAR-10")):
+        sentence = (
+            f"The {half} networks here were trained on flowers, so no number published for {published} is compared."
+        )
+        assert sentence in report
+    for model in ("train_numpy", "train_torch/mlp", "train_torch/cnn_large"):
+        classes = (project.folder / f"reports/{model}/classes.csv").read_text().splitlines()[1:]
+        assert [line.partition(",")[0] for line in classes] == ["daisy", "rose", "tulip"]
+        assert sum(int(line.rpartition(",")[2]) for line in classes) == 6
+    facts = json.loads((project.folder / "reports/data/flowers.json").read_text())
+    assert facts["class_balance"]["validation"] == {"daisy": 2, "rose": 1, "tulip": 1}
+    (folder / "train/rose/0.png").unlink()
+    assert "download@flowers" in stale(project)
+
+
+OWN_ACTIVATION = '''def squared_relu(z: np.ndarray) -> np.ndarray:
+    """max(z, 0)²."""
+    return np.maximum(z, 0) ** 2
+
+
+def squared_relu_derivative(z: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """2 max(z, 0)."""
+    return 2 * np.maximum(z, 0)
+
+
+ACTIVATIONS = {
+    "squared_relu": (squared_relu, squared_relu_derivative),
+'''
+OWN_OPTIMISER = '''class SignSgd(Sgd):
+    """θ ← θ - lr sign(g)."""
+
+    def step(self, parameters: np.ndarray, gradient: np.ndarray, lr: float) -> None:
+        """One update."""
+        parameters -= lr * np.sign(gradient)
+
+
+OPTIMISERS = {
+    "sign_sgd": SignSgd,
+'''
+OWN_CLAIM = """
+- id: N99
+  study: numpy/learning_rate
+  claim: The own network learns more than chance.
+  rule:
+    comparisons:
+    - {quantity: last_accuracy, left: sign_sgd, is: above, bound: -0.1}
+    runs:
+    - {name: own, study: own}
+"""
+
+
+def test_own_parts_are_added_as_the_readme_says(project):
+    def replace(name: str, old: str, new: str) -> None:
+        path = project.folder / name
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1, old
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    replace("stages/numpy_net/activations.py", "ACTIVATIONS = {\n", OWN_ACTIVATION)
+    replace("stages/numpy_net/optimisers.py", "OPTIMISERS = {\n", OWN_OPTIMISER)
+    replace("stages/torch_net/optimisers.py", '    "sgd": partial', '    "adamax": optim.Adamax,\n    "sgd": partial')
+    replace("stages/params.py", 'Activation = Literal["relu"', 'Activation = Literal["squared_relu", "relu"')
+    replace(
+        "stages/params.py",
+        'optimiser: Literal["sgd", "momentum", "nesterov", "adagrad"',
+        'optimiser: Literal["sign_sgd", "sgd", "momentum", "nesterov", "adagrad"',
+    )
+    replace(
+        "stages/params.py",
+        'optimiser: Literal["sgd", "momentum", "nesterov", "adam"',
+        'optimiser: Literal["adamax", "sgd", "momentum", "nesterov", "adam"',
+    )
+    project.append("data/published/claims.yaml", OWN_CLAIM)
+    own = {"settings": {"architecture": "auto-16-auto squared_relu"}}
+    with modify_yaml(project.folder / "params.yaml") as params:
+        params["tune"]["own"] = {
+            **own,
+            "variants": [{"optimiser": "sgd"}, {"name": "sign_sgd", "optimiser": "sign_sgd", "lr": 0.001}],
+        }
+        params["train_torch"]["mlp"]["optimiser"] = "adamax"
+    ran = RUNNING.findall(project.dvc("repro", "tune@own", "train_torch@mlp"))
+    assert {"tune@own", "train_torch@mlp"} <= set(ran)
+    project.dvc("repro", "--single-item", "report")
+    runs = (project.folder / "reports/tune/own/runs.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in runs] == ["variant", "sgd", "sgd", "sign_sgd", "sign_sgd"]
+    with (project.folder / "reports/verdicts/claims.csv").open(newline="") as file:
+        claims = {row["claim"]: row for row in csv.DictReader(file)}
+    assert claims["N99"]["text"] == "The own network learns more than chance."
+    assert claims["N99"]["verdict"] == "undecided"  # two seeds are too few
+    assert "Own" in (project.folder / "reports/appendix.md").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """tools/, the Makefile, requirements and workflows."""
 
 import importlib.metadata
+import os
 import re
 import shutil
 import subprocess
@@ -8,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from stages.errors import exit_on_error
 from stages.params import load_params
 from tools import bench, check, repro
 
@@ -90,7 +93,7 @@ def test_check_finds_nothing_with_and_without_data(pipeline, tmp_path, monkeypat
 
 # repro.py, with a script instead of DVC
 
-DVC = """
+STAND_IN = """
 import sys
 print(*sys.argv[1:], file=open("calls", "a"))
 if "download@cifar10" in sys.argv:
@@ -101,23 +104,40 @@ if "download@cifar10" in sys.argv:
 @pytest.mark.parametrize(
     ("answer", "calls", "dataset"),
     [
-        ("error: no source served cifar10 (jpeg edition): 404", ["download@cifar10", "report"], "fashion_mnist"),
+        ("error: no source has cifar10 (jpeg edition); put", ["download@cifar10", "report"], "fashion_mnist"),
+        ("error: cannot download cifar10 (jpeg edition) now: x", ["download@cifar10"], "cifar10"),
         ("error: data/raw: no space left", ["download@cifar10"], "cifar10"),
         (0, ["download@cifar10", ""], "cifar10"),
     ],
 )
-def test_repro_replaces_cifar10_only_where_no_source_has_it(tmp_path, monkeypatch, answer, calls, dataset) -> None:
+def test_repro_replaces_cifar10_only_where_no_source_has_it(
+    tmp_path, monkeypatch, capsys, answer, calls, dataset
+) -> None:
     monkeypatch.chdir(tmp_path)
     before = Path(shutil.copy(ROOT / "params.yaml", tmp_path)).read_text()
-    monkeypatch.setattr(repro, "DVC_REPRO", [sys.executable, "-c", DVC.format(answer=answer)])
+    monkeypatch.setattr(repro, "DVC_REPRO", [sys.executable, "-c", STAND_IN.format(answer=answer)])
     monkeypatch.setattr(repro.signal, "signal", lambda *_: None)  # leave Ctrl-C to pytest
+    monkeypatch.setattr("stages.errors.signal.signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["repro"])
     with pytest.raises(SystemExit) as end:
-        repro.main([])
+        exit_on_error(repro.main)
     assert (end.value.code == 0) == (len(calls) == 2)
+    if "cannot download" in str(answer):
+        assert capsys.readouterr().err == f"{answer}, {repro.WITHOUT}\n"
     assert Path("calls").read_text().splitlines() == calls
     after = Path("params.yaml").read_text()
-    assert after == before.replace("  dataset: cifar10", f"  dataset: {dataset}", 1)
+    assert after == before.replace("dataset: cifar10", f"dataset: {dataset}")
     assert load_params().torch_dataset == dataset
+
+
+def test_repro_waits_for_another_command(pipeline, tmp_path) -> None:
+    folder = shutil.copytree(pipeline, tmp_path / "project")
+    with Repo(folder) as repo:
+        with repo.lock:
+            process = subprocess.Popen([*repro.DVC_REPRO, "--quiet"], cwd=folder)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(5)  # by default, DVC gives up after three seconds
+        assert process.wait(30) == 0
 
 
 # bench.py
@@ -152,6 +172,71 @@ def test_help_lists_the_targets() -> None:
     targets = re.search(r"\.PHONY: (.+)", (ROOT / "Makefile").read_text())[1].split()
     output = subprocess.run(["make", "-C", ROOT], capture_output=True, encoding="utf-8", check=True).stdout
     assert re.findall(r"^  make (\S+) ", output, re.MULTILINE) == targets
+
+
+def test_make_refuses_first_where_git_has_no_repository(tmp_path) -> None:
+    for name in ("Makefile", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(tmp_path.parent), "LC_ALL": "C"}
+    done = subprocess.run(["make", "repro"], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: clone the project with git, .*: not a git repository.*\n", done.stdout)
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_a_user_without_a_name_has_one_for_dvc(tmp_path) -> None:
+    """With an `id` that knows a number alone, as in a container that runs as a user of the host."""
+    (tmp_path / "id").write_text("#!/bin/sh\necho cannot find name for user ID 12345 >&2\necho 12345\nexit 1\n")
+    (tmp_path / "id").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    show = f"{sys.executable} -c 'import getpass; print(getpass.getuser())'"
+    command = ["make", "-C", ROOT, "--no-print-directory", "--eval", f"show: ; @{show}", "show"]
+    for known, name in (({}, "12345"), ({"LOGNAME": "me"}, "me")):
+        assert subprocess.check_output(command, env=environment | known, encoding="utf-8") == f"{name}\n"
+
+
+def test_git_changes_no_bytes_even_if_told_to(tmp_path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    names = (".gitattributes", "params.yaml", "Makefile")
+    for name in names:
+        shutil.copy(ROOT / name, folder)
+    for command in (
+        ["init", "--quiet"],
+        ["add", "--all"],
+        ["-c", "user.name=x", "-c", "user.email=x", "commit", "--quiet", "--message", "all"],
+        ["clone", "--quiet", "-c", "core.autocrlf=true", ".", tmp_path / "clone"],
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    for name in names:
+        assert (tmp_path / "clone" / name).read_bytes() == (ROOT / name).read_bytes()
+
+
+def test_own_packages_come_before_others_of_the_same_name(tmp_path) -> None:
+    for name in ("stages", "tools"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+    command = [sys.executable, "-c", "import stages, tools; print(stages.__file__, tools.__file__)"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    found = subprocess.check_output(command, cwd=ROOT, env=environment, encoding="utf-8").split()
+    assert found == [str(ROOT / name / "__init__.py") for name in ("stages", "tools")]
+
+
+WITHOUT_POSIX = """
+import builtins, importlib, pathlib
+usual = builtins.__import__
+def refuse(name, names=None, *more, **rest):
+    if name in ("fcntl", "grp", "pwd", "resource") and names["__name__"].startswith("stages"):
+        raise ModuleNotFoundError(f"{names['__name__']} needs {name}")
+    return usual(name, names, *more, **rest)
+builtins.__import__ = refuse
+for path in sorted(pathlib.Path("stages").rglob("*.py")):
+    importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
+"""
+
+
+def test_no_stage_needs_what_only_unix_has() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_POSIX], cwd=ROOT, check=True)
 
 
 def requirements(name: str) -> dict[str, tuple[Requirement, int]]:

@@ -27,6 +27,7 @@ from stages.training.final_model import (
     write_final_model,
 )
 from stages.training.fitting import Fit, fit
+from stages.training.live import epoch_display
 from stages.training.prepared import (
     read_class_names,
     read_normalisation,
@@ -440,3 +441,15 @@ def test_the_files_of_a_diverged_model_hold_no_nan(tmp_path):
     assert not [path.name for path in tmp_path.iterdir() if "nan" in path.read_text().lower()]
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert not {"test_loss", "validation_loss", "test_calibration_error"} & set(metrics)
+
+
+def test_the_curve_of_a_model_is_there_while_it_trains(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("reports/a")
+    with epoch_display("a", 3, folder, "validation") as show_epoch:
+        for epoch, loss in enumerate((2.5, 0.5, math.nan), start=1):
+            show_epoch({"epoch": epoch, "train_loss": 1.0, "train_accuracy": 0.5, "loss": loss, "accuracy": epoch / 4})
+            curve, metrics = pd.read_csv(folder / "history.csv"), json.loads((folder / "metrics.json").read_text())
+            assert curve["epoch"].tolist() == list(range(1, epoch + 1))
+            assert curve["validation_accuracy"].iloc[-1] == metrics["validation_accuracy"] == epoch / 4
+            assert str(metrics["validation_loss"]) == str(loss)

@@ -848,13 +848,6 @@ def test_conclusions_of_made_up_results(results, monkeypatch, capsys):
     assert "ablations.baseline.seeds: 10, as these are open: T11 (as run)" in capsys.readouterr().out
 
 
-def test_studies_of_the_first_edition_are_left_out(project):
-    Path("reports/first_edition.txt").write_text("tune@bugs\nablations@dropout\n")
-    found = read()
-    assert not {"bugs", "dropout"} & {*found.numpy.results, *found.torch.results}
-    assert found.pending == ["tune@bugs", "ablations@dropout"]
-
-
 @pytest.mark.parametrize("name", ["data/cifar10.json", "tune/optimiser/history.csv", "train_torch/mlp/errors.csv"])
 def test_a_missing_or_damaged_result_is_named_in_one_line(project, name):
     path = Path("reports") / name

@@ -238,7 +238,7 @@ if not BFLOAT16:
 
 def cnn_epochs(batches: int, batch_size: int) -> dict[str, Callable[[], float]]:
     """Seconds of training the final network of CIFAR-10 on so many batches: as in the study, and a bare loop."""
-    data, settings = Data(batches * batch_size, *CIFAR10[1:]), load_params().train_torch["cnn_cifar10"].training
+    data, settings = Data(batches * batch_size, *CIFAR10[1:]), load_params().train_torch["cnn_large"].training
     optimisation = (settings.optimiser, settings.momentum, settings.weight_decay)
     smoothing, bfloat16 = {"label_smoothing": settings.label_smoothing}, BFLOAT16 and settings.precision == "bfloat16"
 
@@ -308,7 +308,7 @@ def networks(quick: bool) -> None:
                 row[name] += f" ({np.median(share):.0%})"
     show("Seconds per epoch (share of the limit), by network and batch size; float32, one thread", pd.DataFrame(rows).T)
 
-    batch_size = 8 if quick else load_params().train_torch["cnn_cifar10"].training.batch_size
+    batch_size = 8 if quick else load_params().train_torch["cnn_large"].training.batch_size
     timers = {name: (timer, CORES) for name, timer in cnn_epochs(2, batch_size).items()}
     rates = 2 * batch_size / take_turns(timers, repeats)
     rates["share"] = rates["training"] / rates["bare loop"]

@@ -90,7 +90,8 @@ def check_deps(stages: list[Stage]) -> Iterator[str]:
         if not named or not Path(f"stages/{named[1]}.py").is_file():
             yield f"{group}: `{stage.command}` runs no stage: begin with python -m stages.NAME"
             continue
-        code, deps = code_of(f"stages/{named[1]}.py"), {dep for dep in stage.deps if dep.startswith("stages/")}
+        deps = {dep for dep in stage.deps if dep.startswith("stages/") and not dep.endswith(".yaml")}
+        code = code_of(f"stages/{named[1]}.py")
         yield from (f"{group}: add {path} to its deps in dvc.yaml" for path in sorted(code - deps))
         yield from (f"{group}: remove {path} from its deps in dvc.yaml" for path in sorted(deps - code - LEAVES))
 

@@ -27,24 +27,34 @@ FOLDER_VARIABLE = "DATASETS_DIR"
 TIMEOUT = (4, 30)  # seconds to connect, and without a byte
 PAUSES = (1, 3)  # seconds before the second and the third attempt
 BUSY = (429, 500, 502, 503, 504)
+GONE = (404, 410)
+CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests reads them
+
+
+class UnansweredError(StudyError):
+    """A source could not be asked, or did not answer: it may have the edition all the same."""
 
 
 def fetch(edition: Edition) -> tuple[str, dict[str, bytes]]:
     """Read the edition's files from the first source that has them; return the source's label and the files.
 
-    Why a source fails is printed on standard error.
+    Why a source fails is printed on standard error. If any gave no answer, the error at the end is an UnansweredError.
     """
+    unanswered = []
     for label, make_available in sources(edition):
         try:
             with tempfile.TemporaryDirectory() as temporary:
                 return label, read_contents(make_available(Path(temporary)), edition)
         except StudyError as reason:
             print(f"{edition.label}: {label}: {reason}", file=sys.stderr, flush=True)
+            if isinstance(reason, UnansweredError):
+                unanswered.append(f"{label}: {reason}")
     files = ", ".join(edition.archives[:1] or [f"{name.removesuffix('.gz')}.gz" for name in edition.contents])
     folder = f"{ARCHIVES}{edition.data_set}/{edition.name}/"  # editions have files of the same names
-    raise StudyError(
-        f"no source served {edition.label}; put {files} into {folder}, or into a folder that {FOLDER_VARIABLE} names"
-    )
+    place = f"put {files} into {folder}, or into a folder that {FOLDER_VARIABLE} names"
+    if unanswered:
+        raise UnansweredError(f"cannot download {edition.label} now: {unanswered[0]}; try again, or {place}")
+    raise StudyError(f"no source has {edition.label}; {place}")
 
 
 def sources(edition: Edition) -> Iterator[tuple[str, Callable[[Path], Path]]]:
@@ -72,14 +82,15 @@ def _download(mirror: str, edition: Edition, folder: Path) -> Path:
                 status = error.response.status_code if error.response is not None else None
                 if pause is None or (status is not None and status not in BUSY):
                     reason = f"the server answered {status}" if status else f"no connection ({type(error).__name__})"
-                    raise StudyError(reason) from error
+                    raise (StudyError if status in GONE else UnansweredError)(reason) from error
                 time.sleep(pause)
             except ValueError as error:
                 raise StudyError(f"{name} does not have the checksum {checksum}") from error
-            except OSError as error:  # requests', of a wrong REQUESTS_CA_BUNDLE, has no number
+            except OSError as error:  # requests', of certificates that do not exist, has no number
                 if error.errno:
                     raise
-                raise StudyError(str(error)) from error
+                wrong = next(f"{name}={os.environ[name]}" for name in CERTIFICATES if os.environ.get(name))
+                raise UnansweredError(f"{wrong} names no file: correct or unset it") from error
     return folder
 
 

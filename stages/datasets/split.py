@@ -1,26 +1,30 @@
-"""The validation split: drawn at random, the same number from every class, and the same images for the same seed."""
+"""A part of the images drawn at random, as large a share of every class, and the same images for the same seed."""
 
 import numpy as np
 
 from stages.errors import StudyError
 
 
-def validation_index(labels: np.ndarray, classes: int, count: int, seed: int) -> np.ndarray:
-    """Draw `count` of the n training images for validation; sorted int64 (count,).
+def draw(labels: np.ndarray, classes: int, count: int, seed: int, parameter: str) -> np.ndarray:
+    """Draw `count` of n images; sorted int64 (count,). `parameter` is what set it, for errors.
 
-    labels: uint8 (n,), class indices.
+    labels: uint8 (n,), class indices. Each class gives its share of `count`, rounded so that the sum is met (the
+    largest remainders are rounded up), at least one image, and not its last one.
     """
-    per_class, rest = divmod(count, classes)
-    if rest or per_class < 1:
+    sizes = np.bincount(labels, minlength=classes)  # (classes,)
+    if not classes <= count <= len(labels) - classes or sizes.min() < 2:
+        smallest = int(sizes.argmin())
         raise StudyError(
-            f"validation_images: {count} is not allowed; give a positive multiple of the {classes} classes"
+            f"{parameter}: {count} of {len(labels)} images of {classes} classes is not allowed; every class must give "
+            f"one and keep one (class {smallest} has {sizes[smallest]})"
         )
-    smallest = int(np.bincount(labels, minlength=classes).min())
-    if per_class >= smallest:
-        raise StudyError(
-            f"validation_images: {count} leaves no training images in some class; "
-            f"at most {classes * (smallest - 1)} are allowed"
-        )
+    shares = count * sizes / len(labels)
+    wanted = np.clip(np.floor(shares), 1, sizes - 1).astype(int)
+    for label in np.argsort(wanted - shares, kind="stable").tolist() * 2:
+        difference = count - wanted.sum()
+        step = int(np.sign(difference))
+        if 1 <= wanted[label] + step <= sizes[label] - 1:
+            wanted[label] += step
     rng = np.random.default_rng(seed)
-    drawn = [rng.choice(np.flatnonzero(labels == label), per_class, replace=False) for label in range(classes)]
+    drawn = [rng.choice(np.flatnonzero(labels == label), wanted[label], replace=False) for label in range(classes)]
     return np.sort(np.concatenate(drawn)).astype(np.int64)

@@ -3,12 +3,11 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from stages.datasets.editions import Edition
 from stages.datasets.formats import Images
 from stages.errors import StudyError
 
@@ -40,17 +39,24 @@ def _moments(counts: list[int]) -> tuple[float, float]:
     return first / (255 * total), math.sqrt(total * second - first * first) / (255 * total)
 
 
-def describe(edition: Edition, splits: Mapping[str, Images], mean: np.ndarray, std: np.ndarray) -> dict[str, Any]:
+def describe(
+    data_set: str,
+    edition: str,
+    class_names: Sequence[str],
+    splits: Mapping[str, Images],
+    mean: np.ndarray,
+    std: np.ndarray,
+) -> dict[str, Any]:
     """What is in the splits `training`, `validation` and `test`: counts, class balance, duplicates."""
     digests = {split: _digests(part.images) for split, part in splits.items()}
     return {
-        "data_set": edition.data_set,
-        "edition": edition.name,
+        "data_set": data_set,
+        "edition": edition,
         "images": {split: len(part.labels) for split, part in splits.items()},
-        "image_shape": list(edition.image_shape),
+        "image_shape": list(splits["training"].images.shape[1:]),
         "mean": [round(value, 6) for value in mean.tolist()],
         "std": [round(value, 6) for value in std.tolist()],
-        "class_balance": {split: _balance(part.labels, edition.class_names) for split, part in splits.items()},
+        "class_balance": {split: _balance(part.labels, class_names) for split, part in splits.items()},
         "duplicates": {
             "within": {split: counts.total() - len(counts) for split, counts in digests.items()},
             "validation_images_in_training": _copies(digests["validation"], digests["training"]),
@@ -70,5 +76,5 @@ def _copies(digests: Counter[bytes], others: Counter[bytes]) -> int:
     return sum(count for digest, count in digests.items() if digest in others)
 
 
-def _balance(labels: np.ndarray, class_names: tuple[str, ...]) -> dict[str, int]:
+def _balance(labels: np.ndarray, class_names: Sequence[str]) -> dict[str, int]:
     return dict(zip(class_names, np.bincount(labels, minlength=len(class_names)).tolist(), strict=True))

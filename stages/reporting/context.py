@@ -14,7 +14,7 @@ from stages.verdicts import reproduction, text
 from stages.verdicts.findings import Findings, count_verdicts, wanting_text
 from stages.verdicts.judging import UNDECIDED, VERDICTS, Judgement
 from stages.verdicts.quantities import QUANTITIES, QUANTITIES_AT
-from stages.verdicts.reading import DATA_SETS, Framework, ModelResult, Results
+from stages.verdicts.reading import PUBLISHED_ON, Framework, ModelResult, Results, data_set_name
 from stages.verdicts.statistics import ALPHA, LEVELS
 from stages.verdicts.text import listed, number, quantity_name
 
@@ -37,7 +37,7 @@ def context(results: Results, findings: Findings, pictures: Mapping[str, Picture
     return {
         **{function.__name__: function for function in functions},
         **{"results": results, "findings": findings, "params": results.params, "pictures": pictures},
-        **{"names": names, "tables": tables, "data_sets": DATA_SETS, "views": halves},
+        **{"names": names, "tables": tables, "data_set_name": data_set_name, "views": halves},
         **{"level": f"{100 * (1 - ALPHA):.0f} %", "error": f"{100 * ALPHA:.0f} %"},
         "looks": listed(f"{seeds} ({number(level)})" for seeds, level in LEVELS.items()),
         "counts": reproduction.counts(findings.runs),
@@ -57,6 +57,17 @@ def context(results: Results, findings: Findings, pictures: Mapping[str, Picture
             "collapsed": sum(run.status == "diverged" for run in trained.values()),
             "seeds": text.span(len(study.seeds) for study in studies),
         },
+        "quick": text.listed(
+            f"{data.share:.0%} of {data_set_name(name)}".replace("%", " %")
+            for name, data in results.params.data.items()
+            if data.share < 1 and name in results.data
+        ),
+        "elsewhere": [
+            f"The {half.name} networks here were trained on {data_set_name(half.dataset)}, so no number published for "
+            f"{data_set_name(PUBLISHED_ON[half.name])} is compared."
+            for half in (results.numpy, results.torch)
+            if not half.comparable
+        ],
         "story": story(halves["numpy"], results, findings),
         "release": release_effect(findings),
         "hours": HOURS,
@@ -88,7 +99,8 @@ def story(studies: Sequence[View], results: Results, findings: Findings) -> dict
     """Why the published learning rates failed; None where params.yaml lacks the runs that show it."""
     view = next((each for each in studies if each.name == "learning_rate"), None)
     judged = next((each for each in findings.judgements if each.claim.id == STORY), None)
-    if view is None or judged is None or not judged.decided_by or not {AS_RUN, F1_FIXED} <= set(view.sources):
+    told = view is not None and {AS_RUN, F1_FIXED} <= set(view.sources) and results.numpy.comparable
+    if not told or judged is None or not judged.decided_by:
         return None
     published = results.numpy.published.runs_of("learning_rate")
     failed = published[published["status"] == "diverged"]

@@ -21,7 +21,6 @@ def draw_history(model: ModelResult) -> Figure:
     best, history = model.metrics.get("best_epoch", 0), model.history
     for axes, quantity in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
         lines = {"training": (f"train_{quantity}", style.TRAINING), model.split: (quantity, style.FIXED)}
-        lines = {name: line for name, line in lines.items() if line[0] in history}  # TODO first edition
         ends = {name: history[column].iloc[-1] for name, (column, _) in lines.items()}
         for name, (column, colour) in lines.items():
             axes.plot(history["epoch"], history[column], color=colour)

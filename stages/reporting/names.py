@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from stages.params import NumpyTraining, Params
-from stages.verdicts.reading import DATA_SETS, Training
+from stages.verdicts.reading import Training, data_set_name
 from stages.verdicts.text import NOTHING, listed
 
 # Final models, by the first part of their names.
@@ -32,7 +32,14 @@ def title(study: str) -> str:
 def model_name(model: str, dataset: str = "") -> str:
     """What kind of network a model is and, where named, the data set that it was trained on."""
     name = MODELS[model.partition("_")[0]]
-    return f"{name}, {DATA_SETS[dataset]}" if dataset else name
+    return f"{name}, {data_set_name(dataset)}" if dataset else name
+
+
+def device_name(metrics: Mapping[str, Any]) -> str:
+    """Where a model was trained: `2 threads of a CPU`."""
+    if metrics["device"] != "cpu":
+        return metrics["device"].upper()
+    return f"{metrics['threads']} thread{'s' * (metrics['threads'] > 1)} of a CPU"
 
 
 def training_of(params: Params, model: str) -> Training:

@@ -12,7 +12,7 @@ from stages.reporting.names import all_settings, layers_name, model_name, settin
 from stages.reporting.studies import AS_RUN, FIXED, PUBLISHED, View
 from stages.verdicts.findings import Findings, claim_table, comparison_table
 from stages.verdicts.judging import NOT_TESTABLE, Judgement
-from stages.verdicts.reading import DATA_SETS, Framework, ModelResult, Results
+from stages.verdicts.reading import Framework, ModelResult, Results, data_set_name
 from stages.verdicts.reproduction import NO, YES
 from stages.verdicts.selection import best_variant
 from stages.verdicts.statistics import of_share
@@ -45,19 +45,19 @@ def networks(results: Results) -> list[tuple[str, float, str, str]]:
     """Networks by data set: name, test accuracy, kind (published, as run: the same trained here, bugs fixed: a final
     model), and the accuracy in words.
     """
-    choices = [(results.numpy, *NUMPY_CHOICE, "published_")]
-    if results.torch.comparable:
-        choices.append((results.torch, *TORCH_CHOICE, ""))
+    choices = {"NumPy": (*NUMPY_CHOICE, "published_"), "PyTorch": (*TORCH_CHOICE, "")}
     rows = []
-    for framework, study, variant, accuracy, prefix in choices:
-        data_set = DATA_SETS[framework.dataset]
-        rows.append((f"{data_set}, published", accuracy, PUBLISHED, number(accuracy)))
-        own = framework.seeds_of(prefix + study, variant)
-        if len(own):
-            again = own["final_accuracy" if framework.published.split == "test" else "test_accuracy"]
-            rows.append((f"the same, {len(own)} seeds", again.mean(), AS_RUN, mean_and_sd(again)))
+    for data_set in results.data:
+        for half in (results.numpy, results.torch):
+            if half.comparable and half.dataset == data_set:
+                study, variant, accuracy, prefix = choices[half.name]
+                rows.append((f"{data_set_name(data_set)}, published", accuracy, PUBLISHED, number(accuracy)))
+                own = half.seeds_of(prefix + study, variant)
+                if len(own):
+                    again = own["final_accuracy" if half.published.split == "test" else "test_accuracy"]
+                    rows.append((f"the same, {len(own)} seeds", again.mean(), AS_RUN, mean_and_sd(again)))
         for name, model in results.models.items():
-            if model.dataset == framework.dataset:
+            if model.dataset == data_set:
                 reached = model.metrics.get("test_accuracy", float("nan"))
                 rows.append((model_name(name), reached, FIXED, f"**{number(reached)}**"))
     return rows
@@ -233,8 +233,8 @@ def scores_table(published: ModelResult, models: Mapping[str, ModelResult]) -> p
     rows = [
         {
             "model": model_name(name),
-            "data set": DATA_SETS[model.dataset],
-            "precision": model.metrics.get("precision", "float32"),
+            "data set": data_set_name(model.dataset),
+            "precision": model.metrics["precision"],
             "epochs": len(model.history),
             "lowest loss in epoch": model.metrics.get("best_epoch") or NOTHING,
             "validation accuracy": number(model.metrics.get("validation_accuracy")),
@@ -283,7 +283,7 @@ def data_table(data: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
     rows = []
     for name, facts in data.items():
         counts = [f"{facts['images'][split]:,}" for split in splits]
-        rows.append([DATA_SETS[name], facts["edition"], " × ".join(map(str, facts["image_shape"])), *counts])
+        rows.append([data_set_name(name), facts["edition"], " × ".join(map(str, facts["image_shape"])), *counts])
     return pd.DataFrame(rows, columns=["data set", "edition", "image", *splits])
 
 

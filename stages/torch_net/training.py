@@ -1,6 +1,6 @@
 """Training: phases of epochs of mini-batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,22 +31,29 @@ def train(
     *,
     label_smoothing: float = 0.0,
     dtype: torch.dtype = torch.float32,
-) -> Iterator[int]:
-    """Train `model` in place; yield the epoch's number, from 1, after each.
+    done: int = 0,
+    restore: Callable[[optim.Optimizer], None] = lambda optimiser: None,
+) -> Iterator[tuple[int, optim.Optimizer]]:
+    """Train `model` in place; yield the epoch's number, from 1, and the optimiser after each.
 
-    `dtype`: of the arithmetic; with bfloat16 the weights stay float32 (autocast).
+    `dtype`: of the arithmetic; with bfloat16 the weights stay float32 (autocast). `done`: epochs that the model has
+    behind it; `restore` gives the optimiser the state that it had after them.
     """
     epoch = 0
     for phase in phases:
         step = optimiser(phase.optimiser, model.parameters(), momentum=phase.momentum, weight_decay=phase.weight_decay)
-        for rates in phase.learning_rates:
+        for place, rates in enumerate(phase.learning_rates):
+            epoch += 1
+            if epoch <= done:
+                continue
+            if place and epoch == done + 1:
+                restore(step)
             model.train()
             for (x, y), rate in zip(batches, rates, strict=True):  # (batch, height, width, channels), (batch,)
                 with torch.autocast(x.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
                     logits = model(x)  # (batch, outputs)
                 take_step(step, cross_entropy(logits.float(), y, label_smoothing=label_smoothing), rate)
-            epoch += 1
-            yield epoch
+            yield epoch, step
 
 
 def take_step(step: optim.Optimizer, loss: Tensor, rate: float) -> None:

@@ -21,15 +21,15 @@ BINS = 15  # of confidence, as in Guo et al. 2017
 
 
 def write_final_model(
-    folder: Path, run: Run, labels: np.ndarray, probabilities: np.ndarray, names: tuple[str, ...], **more: str
+    folder: Path, run: Run, labels: np.ndarray, probabilities: np.ndarray, names: tuple[str, ...], **more: str | int
 ) -> None:
     """Write the files above.
 
     labels: one-hot (n, classes), of the test images; probabilities: (n, classes), as the network predicts them.
-    more: other entries of metrics.json, such as the precision of the arithmetic.
+    more: other entries of metrics.json, such as the precision and the device.
     """
     numbers = labels.argmax(axis=1)  # (n,)
-    write_csv(folder / "history.csv", epochs_table(run))
+    write_csv(folder / "history.csv", epochs_table(run.history, run.split))
     write_json(folder / "metrics.json", headline_metrics(run, numbers, probabilities) | more)
     write_csv(folder / "confusion.csv", confusion_table(numbers, probabilities, names))
     write_csv(folder / "classes.csv", class_table(numbers, probabilities, names))

@@ -11,6 +11,7 @@ from stages.training.files import write_arrays
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels", "validation_index", "mean", "std")
 ARRAYS += ("class_names",)
+SCORED = 5000  # training images at most, after every epoch
 
 
 class Split(NamedTuple):
@@ -55,6 +56,11 @@ def redivide(path: Path, rng: np.random.Generator) -> tuple[Split, Split]:
     in_test = rng.permutation(np.concatenate(drawn))
     in_training = rng.permutation(np.setdiff1d(np.arange(len(labels)), in_test))
     return Split(images[in_training], labels[in_training]), Split(images[in_test], labels[in_test])
+
+
+def scored_index(count: int) -> np.ndarray:
+    """Which of `count` training images are scored after every epoch: int64 (at most SCORED,), evenly spaced."""
+    return np.linspace(0, count - 1, min(count, SCORED)).astype(int)
 
 
 def read_normalisation(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -25,10 +25,6 @@ class Progress:
             print(f"{self.label}: {self.done}/{self.total} {self.unit} {note}".rstrip(), file=sys.stderr, flush=True)
             self.last_line = time.monotonic()
 
-    def show_epoch(self, row: dict[str, float]) -> None:
-        """Count an epoch; show its loss and accuracy."""
-        self.advance(note=f"loss {row['loss']:.4f} accuracy {row['accuracy']:.4f}")
-
     def __enter__(self) -> "Progress":
         return self
 

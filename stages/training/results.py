@@ -41,16 +41,16 @@ def run_of(fit: Fit, *, split: str, test_loss: float, test_accuracy: float) -> R
     return Run(split=split, test_loss=test_loss, test_accuracy=test_accuracy, **vars(fit))
 
 
-def epochs_table(run: Run) -> pd.DataFrame:
+def epochs_table(history: list[dict[str, float]], split: str) -> pd.DataFrame:
     """One row per epoch: epoch, train_loss, train_accuracy, <split>_loss, <split>_accuracy."""
-    return pd.DataFrame(run.history).rename(columns={name: f"{run.split}_{name}" for name in ("loss", "accuracy")})
+    return pd.DataFrame(history).rename(columns={name: f"{split}_{name}" for name in ("loss", "accuracy")})
 
 
 def history_table(runs: Runs) -> pd.DataFrame:
     """One row per epoch of each run, in the order of the runs."""
     return pd.concat(
         [
-            epochs_table(run).assign(variant=variant, seed=seed).set_index(["variant", "seed"])
+            epochs_table(run.history, run.split).assign(variant=variant, seed=seed).set_index(["variant", "seed"])
             for (variant, seed), run in runs.items()
         ]
     ).reset_index()

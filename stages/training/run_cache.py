@@ -30,7 +30,7 @@ FOLDER = Path("data/runs")
 # Modules that do not affect results, or as `stages` only what `environment` names: a change in them invalidates no run.
 NO_NUMBERS = {f"stages/{name}.py" for name in ("__init__", "errors", "params", "tune", "ablations")} | {
     f"stages/training/{name}.py"
-    for name in ("dask_cluster", "files", "final_model", "pool", "progress", "results", "run_cache", "sweep")
+    for name in ("dask_cluster", "files", "final_model", "live", "pool", "progress", "results", "run_cache", "sweep")
 }
 
 

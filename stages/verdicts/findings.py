@@ -31,7 +31,7 @@ from stages.verdicts.judging import (
     judge,
 )
 from stages.verdicts.quantities import Reading
-from stages.verdicts.reading import DATA_SETS, PUBLISHED_ON, Results
+from stages.verdicts.reading import PUBLISHED_ON, Results, data_set_name
 from stages.verdicts.rules import Claim, read_entries
 from stages.verdicts.statistics import LEVELS, LOOKS, seeds_to_show
 from stages.verdicts.text import comparison_text, estimate_text, left_text, quantity_name, right_text
@@ -76,9 +76,10 @@ def conclude(results: Results, published: Path) -> Findings:
     def evidence(claim: Claim) -> Evidence:
         half = results.torch if claim.framework == "torch" else results.numpy
         if not half.comparable:
-            on, trained = DATA_SETS[PUBLISHED_ON[half.name]], DATA_SETS[half.dataset]
+            on, trained = (data_set_name(name) for name in (PUBLISHED_ON[half.name], half.dataset))
             raise NotRunError(f"it is about {on}, and the networks here were trained on {trained}")
-        return Evidence(half.results, results.models)
+        models = {name: each for name, each in results.models.items() if each.dataset == half.dataset}
+        return Evidence(half.results, models)
 
     return Findings(
         runs=reproduction.reproduction_table(results.numpy, results.torch),

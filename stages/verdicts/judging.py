@@ -6,8 +6,8 @@ look, at statistics.ALPHA.
 
     supported      every comparison holds, each at the look's level (intersection-union: no correction)
     contradicted   one goes the other way, corrected over the comparisons of the family (Holm)
-    no difference  every comparison is equivalent to zero within its margin, where the claim is a difference; or one is,
-                   corrected (Holm), and all others hold or are
+    no difference  the claim is of a difference, and every comparison shows one smaller than its margin (TOST); or one
+                   does, corrected (Holm), and all others hold or do
 
 A family is the claims about one published study. It has the same size at every look: comparisons without enough seeds
 count as p-values of 1, or the correction would shrink as the claims that happen to be decided drop out.

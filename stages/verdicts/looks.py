@@ -41,8 +41,6 @@ def main(arguments: list[str]) -> None:
     results = read_results(params, Path("reports"), PUBLISHED)
     for (section, study, seeds), claims in open_studies(conclude(results, PUBLISHED), params).items():
         print(f"{section}.{study}.seeds: {seeds}, as these are open: {listed(claims)}")
-    for stage in results.pending:
-        print(f"{stage}: to be trained again first")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 A missing or damaged file gives a one-line error that names it and says which command creates it.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,8 @@ Training = NumpyTraining | MlpTraining | CnnTraining
 MAKE = "run `dvc repro`"
 AS_RUN = "_as_run"  # ends the name of a variant that does what the published code did, not what the report says
 BASELINE = "baseline"  # the PyTorch study that the others vary
-PENDING = "first_edition.txt"  # in reports/: the stages that are still to be trained again
 GUESS = 0.1  # the accuracy of guessing one of ten classes: a published run that ended there had diverged
-DATA_SETS = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+DATA_SETS = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}  # of others, the name in params.yaml
 PUBLISHED_ON = {"NumPy": "fashion_mnist", "PyTorch": "cifar10"}  # the data sets of the published numbers
 
 
@@ -166,7 +165,7 @@ class ModelResult:
 @dataclass(frozen=True)
 class Results:
     """All results. `data`: the facts of each data set; `published`: the report's final model, trained here; `models`:
-    our final models by name; `pending`: the stages whose results are of the first edition.
+    our final models by name.
     """
 
     params: Params
@@ -175,45 +174,38 @@ class Results:
     torch: Framework
     published: ModelResult
     models: dict[str, ModelResult]
-    pending: list[str]
 
 
 def read_results(params: Params, reports: Path, published: Path) -> Results:
     """Read what the stages wrote to `reports`, and the numbers in `published`. The studies are those of params.yaml."""
-    data_sets = list(dict.fromkeys(["fashion_mnist", params.torch_dataset]))
-    models = {"numpy": read_model(reports / "train_numpy", "fashion_mnist", params.train_numpy)}
-    for name in ("published", "mlp", *(f"cnn_{data_set}" for data_set in data_sets)):
+    models = {"numpy": read_model(reports / "train_numpy", params.numpy_dataset, params.train_numpy)}
+    for name in ("published", "mlp", "cnn_small", "cnn_large"):
         model = params.train_torch[name]
         models[name] = read_model(reports / "train_torch" / name, model.dataset, model.training)
+    used = [params.numpy_dataset, params.torch_dataset, *(model.dataset for model in models.values())]
+    data_sets = list(dict.fromkeys(used))
     facts = ("edition", "image_shape", "images")
     numbers = read_published(published)
-    waiting = read_pending(reports)
-    tune = read_studies(reports / "tune", params.tune, waiting)
-    ablations = read_studies(reports / "ablations", params.ablations, waiting)
+    tune = read_studies(reports / "tune", params.tune)
+    ablations = read_studies(reports / "ablations", params.ablations)
     return Results(
         params=params,
         data={name: read_record(reports / "data" / f"{name}.json", facts) for name in data_sets},
-        numpy=Framework("NumPy", "fashion_mnist", numbers["numpy"], tune),
+        numpy=Framework("NumPy", params.numpy_dataset, numbers["numpy"], tune),
         torch=Framework("PyTorch", params.torch_dataset, numbers["torch"], ablations),
         published=models.pop("published"),
         models=models,
-        pending=waiting,
     )
 
 
-def read_pending(reports: Path) -> list[str]:
-    """The stages whose results are still of the first edition, of which no number is used; an empty list for none."""
-    path = reports / PENDING
-    return path.read_text(encoding="utf-8").split() if path.exists() else []
+def data_set_name(name: str) -> str:
+    """What a data set of params.yaml is called."""
+    return DATA_SETS.get(name, name)
 
 
-def read_studies(folder: Path, studies: Mapping[str, Study], pending: Collection[str]) -> dict[str, StudyResult]:
-    """Read the studies of a section of params.yaml, except those whose stages are pending."""
-    return {
-        name: read_study(folder / name, study)
-        for name, study in studies.items()
-        if f"{folder.name}@{name}" not in pending
-    }
+def read_studies(folder: Path, studies: Mapping[str, Study]) -> dict[str, StudyResult]:
+    """Read the studies of a section of params.yaml."""
+    return {name: read_study(folder / name, study) for name, study in studies.items()}
 
 
 def read_study(folder: Path, study: Study) -> StudyResult:

@@ -1,4 +1,4 @@
-"""`make repro` where CIFAR-10 cannot be downloaded, and where only the first request fails."""
+"""`make repro` where no source has CIFAR-10, where it does not answer, and where only the first request fails."""
 
 import json
 import threading
@@ -69,16 +69,32 @@ def test_without_cifar10_the_study_completes_on_fashion_mnist_and_says_so(projec
     assert RUNNING.findall(again) == []
 
 
-def test_a_busy_server_substitutes_nothing(project: Project, mirror: str):
+def set_mirror(project: Project, mirror: str) -> None:
     path = project.folder / "stages/datasets/editions.yaml"
     editions = json.loads(path.read_text(encoding="utf-8"))
     editions["cifar10"]["jpeg"]["upstream"] = {"files": {ARCHIVE: None}, "mirrors": [mirror]}
     path.write_text(json.dumps(editions), encoding="utf-8")
+
+
+def test_a_busy_server_substitutes_nothing(project: Project, mirror: str):
+    set_mirror(project, mirror)
     output = project.succeed(*REPRO)
     assert f"served by {mirror}" in output
     assert BusyAtFirst.requests == 2
     assert BANNER not in output
     assert changed_lines(project) == []
+
+
+def test_without_a_network_nothing_is_substituted_and_the_last_line_says_what_to_do(project: Project):
+    set_mirror(project, "http://cifar10.invalid/")
+    done = project.run(*REPRO)
+    assert done.returncode == 1
+    *_, last = done.stdout.splitlines()
+    assert last.startswith("error: cannot download cifar10 (jpeg edition) now: http://cifar10.invalid/: no connection")
+    for remedy in ("try again", ARCHIVE, "data/archives/", "DATASETS_DIR", "torch_defaults.dataset to fashion_mnist"):
+        assert remedy in last
+    assert changed_lines(project) == []
+    assert not (project.folder / "data/prepared").exists()
 
 
 def test_another_error_substitutes_nothing(project: Project):
