@@ -109,8 +109,5 @@ def estimate_text(comparison: Comparison, estimate: Estimate, level: float) -> s
 
 
 def counts_text(counts: dict[str, int]) -> str:
-    """Verdicts in a sentence: `7 are supported, 3 contradicted and 1 undecided`."""
-    (first, count), *others = ((verdict, count) for verdict, count in counts.items() if count)
-    verb = "is" if count == 1 else "are"
-    text = listed([f"{count} {verb} {first}", *(f"{count} {verdict}" for verdict, count in others)])
-    return text
+    """The number of each verdict: `7 supported, 3 contradicted and 1 undecided`."""
+    return listed([f"{count} {verdict}" for verdict, count in counts.items() if count])
