@@ -2,8 +2,8 @@
 
     python -m tools.repro [options of dvc repro]
 
-If every source answers that it does not have CIFAR-10, the PyTorch half of the study runs on Fashion-MNIST: one line of
-params.yaml changes, and a banner says so before and after. A source that does not answer, as without a network, ends
+If every source answers that it does not have CIFAR-10, the PyTorch half of the study runs on Fashion-MNIST: two lines of
+params.yaml change, and a banner says so before and after. A source that does not answer, as without a network, ends
 this with an error instead. `dvc repro` itself never replaces a data set.
 """
 
@@ -24,7 +24,8 @@ WITHOUT = "or set torch_defaults.dataset to fashion_mnist in params.yaml, to run
 BANNER = """
 ========================================================================================================
 The PyTorch half runs on Fashion-MNIST, not on CIFAR-10: torch_defaults.dataset in params.yaml says so.
-{reason}To go back: set it to cifar10 as soon as CIFAR-10 can be downloaded, and run `make repro` again.
+{reason}To go back: set it and train_torch.cnn_large.dataset to cifar10 as soon as CIFAR-10 can be downloaded,
+and run `make repro` again.
 ========================================================================================================
 """
 
