@@ -2,8 +2,8 @@
 
     python -m tools.repro [options of dvc repro]
 
-If every source answers that it does not have CIFAR-10, the PyTorch half of the study runs on Fashion-MNIST: two lines of
-params.yaml change, and a banner says so before and after. A source that does not answer, as without a network, ends
+If every source answers that it does not have CIFAR-10, the PyTorch half of the study runs on Fashion-MNIST: two lines
+of params.yaml change, and a banner says so before and after. A source that does not answer, as without a network, ends
 this with an error instead. `dvc repro` itself never replaces a data set.
 """
 
