@@ -1,5 +1,6 @@
 """Made-up result files as the stages write them, for the tests of verdicts and report: nothing is trained."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -43,13 +44,14 @@ def a_run(split: str, accuracy: float, change: float = 0, diverged: bool = False
 
 
 def make_results(folder: Path) -> None:
-    """All that the report stage reads, for the real parameters.
+    """All that the report stage reads, for the real parameters, but as many seeds in each study.
 
     The means over seeds of the published runs are the published accuracies, except of `batch_size/8` in NumPy and of
     `hidden_layers/1` in PyTorch; those of other runs depend on the place of the variant.
     """
     shutil.copytree(ROOT / "data/published", folder / "data/published")
-    shutil.copy(ROOT / "params.yaml", folder)
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (folder / "params.yaml").write_text(re.sub(r"(?m)^    seeds: \d+\n", "", text), encoding="utf-8")
     params = load_params(folder / "params.yaml")
     torch = published_finals("torch", lambda run: run["variant"] + ("_as_run" if "as_run" in run else ""))
     torch |= {("baseline", "constant"): CONSTANT, ("baseline", "batch_256"): BATCH_256}

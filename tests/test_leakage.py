@@ -81,9 +81,9 @@ def test_no_selection_and_no_verdict_depends_on_the_test_figures_of_a_validation
     shutil.copytree(results / "reports", folder)
 
     def conclusions():
-        results = read_results(load_params(ROOT / "params.yaml"), folder, published)
-        findings = conclude(results, published)
-        studies = {**results.numpy.results, **results.torch.results}
+        read = read_results(load_params(results / "params.yaml"), folder, published)
+        findings = conclude(read, published)
+        studies = {**read.numpy.results, **read.torch.results}
         best = {name: best_variant(study) for name, study in studies.items() if study.split == "validation"}
         return repr((best, metrics(findings), claim_table(findings).to_dict()))
 

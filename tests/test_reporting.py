@@ -102,7 +102,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def test_the_first_pages_count_reproduced_runs_and_compare_published_numbers_with_ours(text):
-    assert "**44 of its 46 final accuracies are reproduced. Of the statements, " in text
+    assert "**44 of its 46 final accuracies are reproduced. Our verdicts on the statements: " in text
     assert "44 of 46 do:\n21 of 22 in NumPy, 23 of 24 in PyTorch." in text
     studies = {row[0]: row[1:] for row in rows(section(text, "What is reproduced"))}
     assert studies["NumPy, batch size"] == ["9 of 10", "8: 0.839, ours 0.859"]
