@@ -20,7 +20,10 @@ from stages.params import load_params
 DVC_REPRO = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro"]
 # How the error line of stages.download begins.
 ABSENT, UNANSWERED = "error: no source has cifar10 ", "error: cannot download cifar10 "
-WITHOUT = "or set torch_defaults.dataset to fashion_mnist in params.yaml, to run the study without CIFAR-10"
+WITHOUT = (
+    "or set torch_defaults.dataset to fashion_mnist in params.yaml, and train_torch.cnn_large.dataset as well, "
+    "to run the study without CIFAR-10"
+)
 BANNER = """
 ========================================================================================================
 The PyTorch half runs on Fashion-MNIST, not on CIFAR-10: torch_defaults.dataset in params.yaml says so.
