@@ -178,7 +178,9 @@ def test_make_refuses_first_where_git_has_no_repository(tmp_path) -> None:
     for name in ("Makefile", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path)
     environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(tmp_path.parent), "LC_ALL": "C"}
-    done = subprocess.run(["make", "repro"], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
+    done = subprocess.run(
+        ["make", "--no-print-directory", "repro"], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8"
+    )
     assert done.returncode == 2
     assert re.fullmatch(r"error: clone the project with git, .*: not a git repository.*\n", done.stdout)
     assert not (tmp_path / ".venv").exists()
