@@ -28,8 +28,8 @@ quick: $(INSTALLED) ## the whole study in three minutes, on a tenth of the image
 	@$(RUN) -m tools.quick
 
 retrain: $(INSTALLED) ## train everything again
-	rm -rf data/runs
-	@$(RUN) -m tools.repro --force
+	rm -rf data/runs data/models reports/tune reports/ablations
+	@$(RUN) -m tools.repro
 
 test: $(INSTALLED) ## run the tests, except the slow ones
 	$(RUN) -m pytest -n auto --dist loadfile

@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
-from stages.errors import choose_name, exit_on_error
+from stages.errors import choose_names, exit_on_error
 from stages.params import load_params
 from stages.train_torch import PREPARED, cost, train_task
-from stages.training.sweep import train_study
+from stages.training.sweep import train_studies
 
 REPORTS = Path("reports/ablations")
 
 
 def main(arguments: list[str]) -> None:
-    """`python -m stages.ablations STUDY`, a study of params.yaml's `ablations`."""
+    """`python -m stages.ablations STUDY ...`: studies of params.yaml's `ablations`."""
     params = load_params()
-    name = choose_name(arguments, params.ablations)
+    studies = {name: params.ablations[name] for name in choose_names(arguments, params.ablations)}
     data = PREPARED / f"{params.torch_dataset}.npz"
-    train_study(f"ablations {name}", train_task, data, params.ablations[name], cost, REPORTS / name)
+    train_studies("ablations", train_task, data, studies, cost, REPORTS)
 
 
 if __name__ == "__main__":

@@ -34,11 +34,16 @@ def exit_on_error(main: Callable[[list[str]], None]) -> None:
         raise
 
 
-def choose_name(arguments: list[str], known: Collection[str]) -> str:
-    """The one command-line argument, which must be one of `known`."""
-    if len(arguments) != 1 or arguments[0] not in known:
+def choose_names(arguments: list[str], known: Collection[str]) -> list[str]:
+    """The command-line arguments, at least one, each of which must be one of `known`."""
+    if not arguments or not set(arguments) <= set(known):
         raise StudyError(f"{' '.join(arguments) or 'no name given'}: give one of {', '.join(known)}")
-    return arguments[0]
+    return arguments
+
+
+def choose_name(arguments: list[str], known: Collection[str]) -> str:
+    """`choose_names` of a command that takes one argument."""
+    return choose_names([" ".join(arguments)] if arguments else [], known)[0]
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:

@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
-from stages.errors import choose_name, exit_on_error
+from stages.errors import choose_names, exit_on_error
 from stages.params import load_params
 from stages.train_numpy import PREPARED, cost, train_task
-from stages.training.sweep import train_study
+from stages.training.sweep import train_studies
 
 REPORTS = Path("reports/tune")
 
 
 def main(arguments: list[str]) -> None:
-    """`python -m stages.tune STUDY`, a study of params.yaml's `tune`."""
+    """`python -m stages.tune STUDY ...`: studies of params.yaml's `tune`."""
     params = load_params()
-    name = choose_name(arguments, params.tune)
+    studies = {name: params.tune[name] for name in choose_names(arguments, params.tune)}
     data = PREPARED / f"{params.numpy_dataset}.npz"
-    train_study(f"tune {name}", train_task, data, params.tune[name], cost, REPORTS / name)
+    train_studies("tune", train_task, data, studies, cost, REPORTS)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from stages.errors import StudyError, exit_on_error
 from stages.params import Study, Variant
 from stages.training.results import Run
 from stages.training.run_cache import Task
-from stages.training.sweep import train_study
+from stages.training.sweep import train_studies
 
 LOG = Path("log")  # one empty file per training: what it does, its epochs, its seed, its process, the time
 HOLD = Path("hold")  # while this file exists, those trainings that can hang do so
@@ -69,9 +69,9 @@ def cost(training: Settings) -> float:
 def study(variants: Mapping[str, Settings], seeds: Sequence[int] = (1, 2)) -> dict[str, bytes]:
     """Train every variant with every seed in the current folder; return the files of the study."""
     configurations = [Variant.model_construct(name=name, training=settings) for name, settings in variants.items()]
-    made, folder = Study.model_construct(seeds=list(seeds), variants=configurations), Path("reports/study")
-    train_study("tune x", train, Path("data.bin"), made, cost, folder)
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    made = Study.model_construct(seeds=list(seeds), variants=configurations)
+    train_studies("tune", train, Path("data.bin"), {"x": made}, cost, Path("reports"))
+    return {path.name: path.read_bytes() for path in Path("reports/x").iterdir()}
 
 
 # Short runs, and some that hang while they are held: the longer begin first.

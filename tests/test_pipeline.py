@@ -152,6 +152,17 @@ def test_a_study_is_byte_identical_with_more_jobs_and_threads(project, stage, st
     assert after.items() <= before.items()
 
 
+def test_make_repro_trains_side_by_side_to_the_same_bytes(project):
+    before = project.outputs()
+    for folder in ("data/runs", "data/models", "reports/tune", "reports/ablations"):
+        shutil.rmtree(project.folder / folder)
+    output = project.succeed(sys.executable, "-m", "tools.repro", STUDY_JOBS="5")
+    assert set(RUNNING.findall(output)) == {"train_numpy", *MODELS}
+    assert "tune, 2 studies: " in output
+    assert project.outputs() == before
+    assert "Running" not in project.succeed(sys.executable, "-m", "tools.repro")
+
+
 def cached_runs(project: Project) -> int:
     return len(list((project.folder / "data/runs").glob("*.json")))
 

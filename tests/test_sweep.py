@@ -138,7 +138,7 @@ def test_a_killed_study_leaves_no_worker_and_continues_with_the_runs_that_are_mi
     assert "tune x: 2 of 4 runs are in the run cache" in output(second)
     assert second.returncode == 0
     assert trained() == {("train", 1): 1, ("train", 2): 1, ("hang", 1): 2, ("hang", 2): 2}
-    continued = {path.name: path.read_bytes() for path in Path("reports/study").iterdir()}
+    continued = {path.name: path.read_bytes() for path in Path("reports/x").iterdir()}
     assert continued == study(VARIANTS)
 
 

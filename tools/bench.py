@@ -6,7 +6,7 @@
 Implementations take turns in every repeat, so that a busy machine slows all of them; numbers are medians. The limit is
 the time that the matrix products alone would take, at the rate of large products measured in the same turns. Images are
 random, of the shapes of the data sets: speed does not depend on their content. In this process, NumPy and PyTorch use
-all instructions of the processor, as with `arithmetic: native`.
+all instructions of the processor, as with `arithmetic: native`. JAX takes part if it is installed.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from stages import numpy_net
 from stages.numpy_net.losses import CrossEntropy
 from stages.numpy_net.optimisers import optimiser
+from stages.numpy_net.published import Published
 from stages.params import load_params
 from stages.torch_net import optimisers as torch_optimisers
 from stages.torch_net import training as torch_training
@@ -46,6 +48,9 @@ from stages.torch_net.images import Augmentation, Batches, Normalisation
 from stages.torch_net.mlp import MLP
 from stages.training.prepared import scale
 from tests.published_code import published_training
+
+if find_spec("jax"):
+    from tools import jax_network
 
 FASHION_MNIST, CIFAR10 = (50_000, 28, 28, 1), (45_000, 32, 32, 3)  # shapes of the training splits
 SHALLOW, DEEP, CIFAR_MLP = (784, 64, 10), (784, 512, 256, 128, 64, 10), (3072, 256, 128, 10)
@@ -150,13 +155,6 @@ def numpy_epoch(data: Data, sizes: Sequence[int], batch_size: int) -> float:
     return seconds(lambda: next(epochs))
 
 
-def published_epoch(data: Data, sizes: Sequence[int], batch_size: int) -> float:
-    """The published code, in float64."""
-    x, y = data.pixels, data.one_hot
-    work = partial(published_training, x, y, x[:1], y[:1], sizes, "relu", LR, batch_size, epochs=1)
-    return seconds(work)
-
-
 def torch_epoch(data: Data, sizes: Sequence[int], batch_size: int, bfloat16: bool = False) -> float:
     """The perceptron of `stages.torch_net`."""
     model = MLP(sizes[0], sizes[1:-1], sizes[-1], generator=torch.Generator())
@@ -219,6 +217,14 @@ def scikit_epoch(data: Data, sizes: Sequence[int], batch_size: int) -> float:
     return seconds(lambda: model.partial_fit(data.pixels, data.labels))
 
 
+def jax_epoch(data: Data, sizes: Sequence[int], batch_size: int) -> float:
+    """JAX with one compiled loop an epoch, the second of two."""
+    x, y = jax_network.jnp.asarray(data.pixels), jax_network.jnp.asarray(data.one_hot)
+    order = np.random.default_rng(1).permutation(len(x)).reshape(-1, batch_size)
+    layers = jax_network.train(jax_network.draw(sizes), x, y, order, LR)
+    return seconds(lambda: jax_network.jax.block_until_ready(jax_network.train(layers, x, y, order, LR)))
+
+
 # Name: function, threads, the product whose rate is its limit
 IMPLEMENTATIONS = {
     "NumPy": (numpy_epoch, 1, "NumPy float32"),
@@ -227,10 +233,37 @@ IMPLEMENTATIONS = {
     "torch_net, bfloat16": (partial(torch_epoch, bfloat16=True), 1, "PyTorch bfloat16"),
     "PyTorch, tutorial": (tutorial_epoch, 1, None),
     "scikit-learn": (scikit_epoch, 1, None),
-    f"published, {CORES} threads": (published_epoch, CORES, None),
+    "JAX": (jax_epoch, 1, None),
 }
 if not BFLOAT16:
     del IMPLEMENTATIONS["torch_net, bfloat16"], PRODUCTS["PyTorch bfloat16"]
+if not find_spec("jax"):
+    del IMPLEMENTATIONS["JAX"]
+
+
+# The published code, which also evaluates
+
+
+def with_evaluation(images: int, tests: int) -> dict[str, Callable[[], float]]:
+    """Seconds of the published computation, an epoch and its test images: literally, and as `stages.numpy_net` has it.
+
+    784-64-10, ReLU, float64, batch size 128.
+    """
+    data, test = Data(images, *FASHION_MNIST[1:]), Data(tests, *FASHION_MNIST[1:])
+    arrays = [each.astype(np.float64) for each in (data.pixels, data.one_hot, test.pixels, test.one_hot)]
+    architecture = [{"input_nodes": size, "activation": "relu"} for size in SHALLOW[:-1]]
+    architecture.append({"input_nodes": SHALLOW[-1], "activation": "softmax"})
+
+    def here() -> None:
+        rng = np.random.default_rng(0)
+        network, loss = numpy_net.build(architecture, rng, bias=False, dtype=np.float64), Published()
+        rates = np.full((1, data.steps(128)), LR)
+        descent = optimiser("sgd", network.parameters)
+        next(numpy_net.train(network, loss, descent, *arrays[:2], learning_rates=rates, batch_size=128, rng=rng))
+        numpy_net.evaluate(network, loss, *arrays[2:])
+
+    published = partial(published_training, *arrays, SHALLOW, "relu", LR, 128, epochs=1)
+    return {"published": partial(seconds, published), "NumPy": partial(seconds, here)}
 
 
 # The convolutional network
@@ -307,6 +340,11 @@ def networks(quick: bool) -> None:
                 share = training_flops(sizes, len(data.images)) / taken[limit] / taken[name]
                 row[name] += f" ({np.median(share):.0%})"
     show("Seconds per epoch (share of the limit), by network and batch size; float32, one thread", pd.DataFrame(rows).T)
+
+    timers = {name: (timer, 1) for name, timer in with_evaluation(*((256, 8) if quick else (50_000, 10_000))).items()}
+    taken = take_turns(timers, repeats)
+    taken["ratio"] = taken["published"] / taken["NumPy"]
+    show("Seconds of an epoch as published, with its evaluation, one thread", taken.agg(number).to_frame().T)
 
     batch_size = 8 if quick else load_params().train_torch["cnn_large"].training.batch_size
     timers = {name: (timer, CORES) for name, timer in cnn_epochs(2, batch_size).items()}

@@ -1,6 +1,9 @@
-"""`make repro`: `dvc repro`, and a study that is complete even where no source has CIFAR-10.
+"""`make repro`: `dvc repro` on all cores, and a study that is complete even where no source has CIFAR-10.
 
-    python -m tools.repro [options of dvc repro]
+    python -m tools.repro
+
+`dvc repro` runs one stage after another. Here, what it would train is trained before: final models side by side, and
+the runs of all studies from one queue. Results are the same bytes.
 
 If every source answers that it does not have CIFAR-10, the PyTorch half of the study runs on Fashion-MNIST: two lines
 of params.yaml change, and a banner says so before and after. A source that does not answer, as without a network, ends
@@ -10,14 +13,19 @@ this with an error instead. `dvc repro` itself never replaces a data set.
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from dvc.repo import Repo
 from dvc.utils.serialize import modify_yaml
 
 from stages.errors import StudyError, exit_on_error
 from stages.params import load_params
+from stages.training.pool import jobs
 
-DVC_REPRO = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro"]
+PYTHON = [sys.executable, "-m"]
+DVC_REPRO = [*PYTHON, "dvc", "--wait-for-lock", "repro"]
 # How the error line of stages.download begins.
 ABSENT, UNANSWERED = "error: no source has cifar10 ", "error: cannot download cifar10 "
 WITHOUT = (
@@ -33,25 +41,74 @@ and run `make repro` again.
 """
 
 
-def download_cifar10() -> tuple[int, str]:
-    """Run the download; return the exit status and the error line that ended it, else ""."""
-    with subprocess.Popen(
-        [*DVC_REPRO, "download@cifar10"], stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
-    ) as process:
+def run(*command: str, hidden: str = "\0") -> tuple[int, str]:
+    """Run a command; return its exit status and the error line that ended it, else "".
+
+    Its messages appear line by line, as several commands run at once, except those that begin with `hidden`.
+    """
+    with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", errors="replace") as process:
         error = ""
         for line in process.stderr:
-            if not line.startswith(UNANSWERED):  # which `main` says at the end
+            if not line.startswith(hidden):
                 print(line, end="", file=sys.stderr, flush=True)
             error = line if line.startswith("error: ") else error
     return process.returncode, error
 
 
-def main(options: list[str]) -> None:
-    """Run the pipeline; end with DVC's exit status."""
+def succeed(*command: str) -> None:
+    """Run a command; end with its exit status if it fails."""
+    if status := run(*command)[0]:
+        sys.exit(status)
+
+
+def train(stages: Sequence[str]) -> None:
+    """Train the models and studies among `stages` on as many cores as STUDY_JOBS says.
+
+    Models begin in descending order of their size, which is the reverse of params.yaml's. The studies use what cores
+    the models leave, and all of them after that.
+    """
+    cores, threads = jobs(), load_params().threads
+    models = [stage for stage in reversed(stages) if stage.startswith("train_")]
+    studies = [stage for stage in stages if stage.startswith(("tune@", "ablations@"))]
+    side_by_side = max(cores // threads, 1)
+    groups = [[model] for model in models]
+    if models and side_by_side == 1:
+        groups = [models]  # a start of DVC takes two seconds
+    with ThreadPoolExecutor(side_by_side) as pool:
+        waiting = [pool.submit(succeed, *DVC_REPRO, "--single-item", *group) for group in groups]
+        try:
+            if threads * min(len(models), side_by_side) < cores:
+                train_studies(studies, "nice")
+                studies = []
+            for group in waiting:
+                group.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    train_studies(studies)
+
+
+def train_studies(stages: Sequence[str], *prefix: str) -> None:
+    """Train studies, a half in one process, and record them in dvc.lock, which saves DVC a start of each."""
+    before = dependencies(stages)
+    for half in ("tune", "ablations"):
+        if names := [stage.partition("@")[2] for stage in stages if stage.startswith(f"{half}@")]:
+            succeed(*prefix, *PYTHON, f"stages.{half}", *names)
+    if stages and dependencies(stages) == before:  # else a file was edited meanwhile: `dvc repro` runs them again
+        succeed(*PYTHON, "dvc", "--wait-for-lock", "commit", "--force", *stages)
+
+
+def dependencies(stages: Sequence[str]) -> list[str]:
+    """The hashes of all that the stages depend on."""
+    known = Repo().index.stages
+    return [f"{dep} {dep.get_hash()}" for stage in known if stage.addressing in stages for dep in stage.deps]
+
+
+def main(arguments: list[str]) -> None:
+    """Run the pipeline; end with the exit status of what failed."""
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C also reaches DVC, which ends its stage and then itself
     wanted, reason = load_params().torch_dataset, ""
     if wanted == "cifar10" and not Path("data/raw/cifar10").exists():
-        status, reason = download_cifar10()
+        status, reason = run(*DVC_REPRO, "download@cifar10", hidden=UNANSWERED)  # said below
         if reason.startswith(UNANSWERED):
             raise StudyError(f"{reason.removeprefix('error: ').strip()}, {WITHOUT}")
         if status and not reason.startswith(ABSENT):
@@ -62,9 +119,13 @@ def main(options: list[str]) -> None:
             params["train_torch"]["cnn_large"]["dataset"] = wanted
     banner = BANNER.format(reason=reason) if wanted == "fashion_mnist" else ""
     print(banner, end="", flush=True)
-    status = subprocess.call([*DVC_REPRO, *options, *(["report"] if banner else [])])
-    print(banner, "" if status else "Report: reports/report.md, reports/report.html\n", sep="", end="", flush=True)
-    sys.exit(status)
+    targets = ["report"] if banner else []
+    if Repo().status(targets, with_deps=True):
+        data = [name for name in load_params().data if name != "cifar10" or not banner]
+        succeed(*DVC_REPRO, *(f"preprocess@{name}" for name in data))
+        train(list(Repo().status(targets, with_deps=True)))
+        succeed(*DVC_REPRO, *targets)
+    print(banner, "Report: reports/report.md, reports/report.html\n", sep="", end="", flush=True)
 
 
 if __name__ == "__main__":

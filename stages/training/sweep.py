@@ -1,8 +1,8 @@
-"""A study from its variants and seeds to its three files: what tune and ablations have in common."""
+"""Studies from their variants and seeds to their files: what tune and ablations have in common."""
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -15,24 +15,30 @@ from stages.training.results import Run, write_study
 from stages.training.run_cache import RunCache, Task
 
 
-def train_study(
-    label: str,
+def train_studies(
+    half: str,
     train: Train,
     data: Path,
-    study: Study,
+    studies: Mapping[str, Study],
     cost: Callable[[BaseModel], float],
     folder: Path,
 ) -> None:
-    """Train every variant of `study` with every seed on the prepared `data`; write the study's files to `folder`.
+    """Train all variants of the `studies` with all seeds on the prepared `data`; write each study to folder/its name.
 
     Runs in the run cache are not trained again, and equal runs only once. The longest begin first, by `cost` of their
     configuration, so that no core is idle while the last run is trained.
     """
     cache = RunCache(data)
-    tasks = {(name, seed): Task(seed, training) for name, training in study.trainings.items() for seed in study.seeds}
+    tasks = {
+        (study, variant, seed): Task(seed, training)
+        for study in studies
+        for variant, training in studies[study].trainings.items()
+        for seed in studies[study].seeds
+    }
     runs = {cache.path(task): cache.get(task) for task in tasks.values()}  # by its file, which names its content
     missing = {cache.path(task): task for task in tasks.values() if runs[cache.path(task)] is None}
     waiting = sorted(missing.values(), key=lambda task: cost(task.training), reverse=True)
+    label = f"{half} {next(iter(studies))}" if len(studies) == 1 else f"{half}, {len(studies)} studies"
     if found := len(runs) - len(waiting):
         print(f"{label}: {found} of {len(runs)} runs are in the run cache", file=sys.stderr)
     with Progress(label, len(runs), "runs") as progress:
@@ -43,12 +49,14 @@ def train_study(
                 cache.put(waiting[index], run)
                 progress.advance()
         except RunFailed as failure:
-            variant, seed = next(names for names, task in tasks.items() if task == waiting[failure.index])
+            study, variant, seed = next(names for names, task in tasks.items() if task == waiting[failure.index])
             raise StudyError(
-                f"{label}: the run of variant {variant} with seed {seed} {failure.reason}; finished runs are "
+                f"{half} {study}: the run of variant {variant} with seed {seed} {failure.reason}; finished runs are "
                 "kept: run it again, with fewer at once (STUDY_JOBS=1; dask worker --nworkers 1) if memory is short"
             ) from failure
-    write_study(folder, {names: runs[cache.path(task)] for names, task in tasks.items()})
+    for study in studies:
+        mine = {key[1:]: runs[cache.path(task)] for key, task in tasks.items() if key[0] == study}
+        write_study(folder / study, mine)
 
 
 def train_all(train: Train, data: Path, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:

@@ -96,7 +96,7 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(start, scheduler, tmp_pat
     HOLD.unlink()
     assert process.wait(SECONDS) == 0, process.output.read_text()
     assert len(list(LOG.glob("hang*"))) == 3
-    found = {path.name: path.read_bytes() for path in Path("reports/study").iterdir()}
+    found = {path.name: path.read_bytes() for path in Path("reports/x").iterdir()}
     (tmp_path / "alone").mkdir()
     shutil.copy("data.bin", "alone")
     monkeypatch.chdir(tmp_path / "alone")
