@@ -25,7 +25,7 @@ def draw_history(model: ModelResult) -> Figure:
         for name, (column, colour) in lines.items():
             axes.plot(history["epoch"], history[column], color=colour)
             higher = ends[name] == max(ends.values())
-            beside = {"xytext": (0, 5 if higher else -5), "textcoords": "offset points", "ha": "right"}
+            beside = {"xytext": (0, 9 if higher else -9), "textcoords": "offset points", "ha": "right"}
             end = (history["epoch"].iloc[-1], ends[name])
             axes.annotate(name, end, va="bottom" if higher else "top", color=colour, fontsize=SMALL, **beside)
         if best:

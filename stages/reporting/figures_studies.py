@@ -24,23 +24,25 @@ COLOURS = {
 }
 MARKS = dict(zip(COLOURS, "xoDDDs^", strict=True))
 COLUMNS = 3  # panels of curves in a row
-LONGEST, SHORT = 68, 18  # characters of a caption, and of a name, that fit
+LONGEST, SHORT = 68, 18  # characters of a line, and of a name, that fit
+NOTE = {"fontsize": SMALL, "color": style.NOTE}
 
 
 def draw_study(view: View) -> Figure:
     """Above, a row for each variant; below, a panel of curves for each."""
     rows = -(-len(view.labels) // COLUMNS)
     lines = sum(len(view.sources_of(label)) for label in view.labels)
-    heading, *sources = (textwrap.shorten(text, LONGEST, placeholder=" …") for text in view.captions)
+    heading, *captions = view.captions
+    sources = [line for text in captions for line in textwrap.wrap(text, LONGEST)]
     heights = 0.75 + 0.12 * len(sources) + 0.1 * len(view.labels) + 0.105 * lines, 0.35 + 1.05 * rows
     figure = new_figure(sum(heights) + 0.35)
     figure.suptitle(heading, x=0.012, ha="left", fontsize=9.5, fontweight="bold")
     above, below = figure.subfigures(2, 1, height_ratios=heights)
-    above.suptitle("\n".join(sources), x=0.012, ha="left", fontsize=SMALL, color=style.NOTE)
+    above.suptitle("\n".join(sources), x=0.012, ha="left", **NOTE)
     draw_ends(above.subplots(), view)
     draw_curves(below.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False), view)
-    below.supxlabel("epoch", fontsize=SMALL, color=style.NOTE)
-    below.supylabel("accuracy", fontsize=SMALL, color=style.NOTE)
+    below.supxlabel("epoch", **NOTE)
+    below.supylabel("accuracy", **NOTE)
     return figure
 
 
@@ -121,6 +123,10 @@ def draw_curves(grid: np.ndarray, view: View) -> None:
         low, high = found.quantile(0.01), found.max()
         pad = max(0.05 * (high - low), 0.002)
         grid.flat[0].set_ylim(low - pad, high + pad)
+        for axes, label in zip(grid.flat, view.labels, strict=False):
+            shown = pd.concat([curves.history_of(label)["accuracy"] for curves in view.sources_of(label).values()])
+            if shown.median() < low - pad:
+                axes.text(0.5, 0.08, f"stays at {shown.median():.2f}", transform=axes.transAxes, ha="center", **NOTE)
     for axes in grid.flat[len(view.labels) :]:
         axes.axis("off")
     for axes in grid.flat[max(len(view.labels) - COLUMNS, 0) : len(view.labels)]:
