@@ -505,7 +505,7 @@ def resolve(content: Any, reports: Path = Path("reports/data")) -> Params:
             for name, entry in raw.tune.items()
         },
         "train_torch": {
-            name: resolve_model(f"train_torch.{name}", settings, torch.dataset, [*torch_layers, ("", top)], shapes)
+            name: resolve_model(f"train_torch.{name}", settings, [*torch_layers, ("", top)], shapes)
             for name, settings in raw.train_torch.items()
         },
         "ablations": {
@@ -538,12 +538,10 @@ def merge(kind: type[Strict], layers: Layers, shape: Shape) -> Any:
     return validate(kind, section_of, settings, shape)
 
 
-def resolve_model(
-    where: str, settings: dict[str, Any], dataset: Any, layers: Layers, shapes: Mapping[str, Shape]
-) -> FinalModel:
+def resolve_model(where: str, settings: dict[str, Any], layers: Layers, shapes: Mapping[str, Shape]) -> FinalModel:
     """A final model: a perceptron, or with `network: cnn` a convolutional network, with the defaults that it has."""
     own = dict(settings)
-    dataset, network = own.pop("dataset", dataset), own.pop("network", "mlp")
+    dataset, network = own.pop("dataset", None), own.pop("network", "mlp")
     kinds = {"mlp": MlpTraining, "cnn": CnnTraining}
     if not isinstance(network, str) or network not in kinds:
         raise StudyError(f"{where}.network = {short_repr(network)}: choose from {', '.join(kinds)}")

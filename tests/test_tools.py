@@ -6,7 +6,9 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from dvc.repo import Repo
@@ -69,6 +71,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("dvc.yaml", "second:", "third:", "third: result is not in dvc.lock"),
         ("dvc.yaml", "stages:\n", "stages: [\n", "unable to read: 'dvc.yaml'"),
         ("params.yaml", "lr: 0.1", "lr: 0.1\nname: 'x'", "params.yaml:2: write `name: x` for `name: 'x'`"),
+        ("params.yaml", "lr: 0.1", "lr: 0.1\ntune:\n  own: {}", "tune@own has no plot"),
         ("params.yaml", "- units: 10", "- {units: 10}", "params.yaml:3: write `- units: 10` for `- {units: 10}`"),
     ],
 )
@@ -104,10 +107,14 @@ if "download@cifar10" in sys.argv:
 @pytest.mark.parametrize(
     ("answer", "calls", "dataset"),
     [
-        ("error: no source has cifar10 (jpeg edition); put", ["download@cifar10", "report"], "fashion_mnist"),
+        (
+            "error: no source has cifar10 (jpeg edition); put",
+            ["download@cifar10", "preprocess@fashion_mnist", "report"],
+            "fashion_mnist",
+        ),
         ("error: cannot download cifar10 (jpeg edition) now: x", ["download@cifar10"], "cifar10"),
         ("error: data/raw: no space left", ["download@cifar10"], "cifar10"),
-        (0, ["download@cifar10", ""], "cifar10"),
+        (0, ["download@cifar10", "preprocess@fashion_mnist preprocess@cifar10", ""], "cifar10"),
     ],
 )
 def test_repro_replaces_cifar10_only_where_no_source_has_it(
@@ -118,10 +125,10 @@ def test_repro_replaces_cifar10_only_where_no_source_has_it(
     monkeypatch.setattr(repro, "DVC_REPRO", [sys.executable, "-c", STAND_IN.format(answer=answer)])
     monkeypatch.setattr(repro.signal, "signal", lambda *_: None)  # leave Ctrl-C to pytest
     monkeypatch.setattr("stages.errors.signal.signal", lambda *_: None)
+    monkeypatch.setattr(repro, "Repo", lambda: SimpleNamespace(status=lambda *_, **__: {"report": []}))
     monkeypatch.setattr(sys, "argv", ["repro"])
-    with pytest.raises(SystemExit) as end:
+    with nullcontext() if len(calls) == 3 else pytest.raises(SystemExit, match=r"[^0]"):
         exit_on_error(repro.main)
-    assert (end.value.code == 0) == (len(calls) == 2)
     if "cannot download" in str(answer):
         assert capsys.readouterr().err == f"{answer}, {repro.WITHOUT}\n"
     assert Path("calls").read_text().splitlines() == calls
@@ -261,7 +268,7 @@ def test_requirements_are_what_the_code_imports() -> None:
     code = "\n".join(path.read_text() for path in SOURCES)
     names = set(re.findall(r"^ *(?:from|import) ([a-zA-Z]\w*)", code, re.MULTILINE)) - sys.stdlib_module_names
     packages = importlib.metadata.packages_distributions()
-    found = {canonicalize_name(packages[name][0]) for name in names if name in packages}
+    found = {canonicalize_name(each) for name in names for each in packages.get(name, ())} - {"jax"}  # optional
     commands = {"pip", "pytest-xdist", "ruff", "setuptools", "tabulate", "uv"}  # tabulate: pandas' to_markdown
     classes = {"packaging", "pydantic-core", "urllib3"}  # of pytest, pydantic and requests
     assert found - classes | commands == set(requirements("requirements.txt"))

@@ -22,6 +22,9 @@ from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import load_yaml
 
+from stages.errors import exit_on_error
+from stages.params import load_params
+
 # Every stage imports these. Errors do not affect results, and DVC tracks the parameters by their values: also
 # `arithmetic`, from which `stages/__init__.py` follows.
 LEAVES = {"stages/__init__.py", "stages/errors.py", "stages/params.py"}
@@ -111,6 +114,15 @@ def check_lock(stages: list[Stage], locked: dict) -> Iterator[str]:
             yield f"{stage.name}: {wrong[0]}: run `dvc repro {stage.name}`, commit dvc.lock and reports/"
 
 
+def check_plots() -> Iterator[str]:
+    """Every study has a plot."""
+    params, plots = load_yaml("params.yaml"), load_yaml("dvc.yaml").get("plots", [])
+    drawn = {name for plot in plots if isinstance(plot, dict) for name in plot}
+    for study in (f"{half}@{name}" for half in ("tune", "ablations") for name in params.get(half, {})):
+        if study not in drawn:
+            yield f"{study} has no plot: add a line under plots in dvc.yaml"
+
+
 def check_params() -> Iterator[str]:
     """params.yaml is as DVC would write it, so that `dvc exp run -S lr=0.01` changes one line."""
     params = Path("params.yaml")
@@ -143,7 +155,7 @@ def problems() -> list[str]:
     try:
         stages = read_stages()
         locked = load_yaml("dvc.lock")["stages"] if Path("dvc.lock").exists() else {}
-        found = [*check_packages(), *check_deps(stages), *check_lock(stages, locked), *check_params()]
+        found = [*check_packages(), *check_deps(stages), *check_lock(stages, locked), *check_plots(), *check_params()]
         if all(stage.name in locked for stage in stages):  # DVC's dry run stops at one that was never run
             found += check_up_to_date()
         return found
@@ -151,7 +163,13 @@ def problems() -> list[str]:
         return [" ".join(f"{error} {error.__cause__ or ''}".split())]
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> None:
+    """Print the problems."""
+    load_params()  # an invalid parameter is one error, not a stale stage
     found = problems()
     print("\n".join(f"error: {problem}" for problem in found) or "check: all committed files are consistent")
     sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    exit_on_error(main)

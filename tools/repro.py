@@ -5,8 +5,8 @@
 `dvc repro` runs one stage after another. Here, what it would train is trained before: final models side by side, and
 the runs of all studies from one queue. Results are the same bytes.
 
-If every source answers that it does not have CIFAR-10, the PyTorch half of the study runs on Fashion-MNIST: two lines
-of params.yaml change, and a banner says so before and after. A source that does not answer, as without a network, ends
+If every source answers that it does not have CIFAR-10, the PyTorch half of the study runs on Fashion-MNIST: `dataset`
+changes in params.yaml, and a banner says so before and after. A source that does not answer, as without a network, ends
 this with an error instead. `dvc repro` itself never replaces a data set.
 """
 
@@ -28,15 +28,11 @@ PYTHON = [sys.executable, "-m"]
 DVC_REPRO = [*PYTHON, "dvc", "--wait-for-lock", "repro"]
 # How the error line of stages.download begins.
 ABSENT, UNANSWERED = "error: no source has cifar10 ", "error: cannot download cifar10 "
-WITHOUT = (
-    "or set torch_defaults.dataset to fashion_mnist in params.yaml, and train_torch.cnn_large.dataset as well, "
-    "to run the study without CIFAR-10"
-)
+WITHOUT = "or write fashion_mnist for each dataset: cifar10 in params.yaml, to run the study without CIFAR-10"
 BANNER = """
 ========================================================================================================
 The PyTorch half runs on Fashion-MNIST, not on CIFAR-10: torch_defaults.dataset in params.yaml says so.
-{reason}To go back: set it and train_torch.cnn_large.dataset to cifar10 as soon as CIFAR-10 can be downloaded,
-and run `make repro` again.
+{reason}To go back, as soon as CIFAR-10 can be downloaded: `git checkout params.yaml`, then `make repro`.
 ========================================================================================================
 """
 
@@ -77,14 +73,15 @@ def train(stages: Sequence[str]) -> None:
     with ThreadPoolExecutor(side_by_side) as pool:
         waiting = [pool.submit(succeed, *DVC_REPRO, "--single-item", *group) for group in groups]
         try:
-            if threads * min(len(models), side_by_side) < cores:
+            if studies and threads * min(len(models), side_by_side) < cores:
                 train_studies(studies, "nice")
                 studies = []
             for group in waiting:
                 group.result()
         finally:
             pool.shutdown(cancel_futures=True)
-    train_studies(studies)
+    if studies:
+        train_studies(studies)
 
 
 def train_studies(stages: Sequence[str], *prefix: str) -> None:
@@ -93,7 +90,7 @@ def train_studies(stages: Sequence[str], *prefix: str) -> None:
     for half in ("tune", "ablations"):
         if names := [stage.partition("@")[2] for stage in stages if stage.startswith(f"{half}@")]:
             succeed(*prefix, *PYTHON, f"stages.{half}", *names)
-    if stages and dependencies(stages) == before:  # else a file was edited meanwhile: `dvc repro` runs them again
+    if dependencies(stages) == before:  # else a file was edited meanwhile: `dvc repro` runs them again
         succeed(*PYTHON, "dvc", "--wait-for-lock", "commit", "--force", *stages)
 
 
@@ -115,8 +112,9 @@ def main(arguments: list[str]) -> None:
             sys.exit(status)
     if reason:
         with modify_yaml("params.yaml") as params:
-            params["torch_defaults"]["dataset"] = wanted = "fashion_mnist"
-            params["train_torch"]["cnn_large"]["dataset"] = wanted
+            for section in (params["torch_defaults"], *params["train_torch"].values()):
+                section["dataset"] = "fashion_mnist"
+        wanted = "fashion_mnist"
     banner = BANNER.format(reason=reason) if wanted == "fashion_mnist" else ""
     print(banner, end="", flush=True)
     targets = ["report"] if banner else []

@@ -15,7 +15,7 @@ from stages.verdicts.findings import Findings, count_verdicts, wanting_text
 from stages.verdicts.judging import UNDECIDED, VERDICTS, Judgement
 from stages.verdicts.quantities import QUANTITIES, QUANTITIES_AT
 from stages.verdicts.reading import PUBLISHED_ON, Framework, ModelResult, Results, data_set_name
-from stages.verdicts.statistics import ALPHA, LEVELS
+from stages.verdicts.statistics import ALPHA, LEVELS, Estimate
 from stages.verdicts.text import listed, number, quantity_name
 
 RELEASE = "F16"
@@ -33,6 +33,7 @@ def context(results: Results, findings: Findings, pictures: Mapping[str, Picture
         for study in studies
         for run in study.runs.itertuples()
     }
+    fewest = min(len(study.seeds) for study in studies)
     functions = (history_text, most_confused, calibration_text, listed, number, tables.markdown)
     return {
         **{function.__name__: function for function in functions},
@@ -71,6 +72,8 @@ def context(results: Results, findings: Findings, pictures: Mapping[str, Picture
         "story": story(halves["numpy"], results, findings),
         "release": release_effect(findings),
         "hours": HOURS,
+        "fewest": fewest,
+        "width": number(Estimate(0, 1, fewest).prediction_interval()[1], 1),
     }
 
 

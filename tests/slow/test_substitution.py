@@ -61,7 +61,7 @@ def test_without_cifar10_the_study_completes_on_fashion_mnist_and_says_so(projec
     output = project.succeed(*REPRO)
     assert output.count(BANNER) == 2
     assert output.index(BANNER) < output.index("Running stage 'report'") < output.rindex(BANNER)
-    assert changed_lines(project) == ["2", "2", "params.yaml"]
+    assert changed_lines(project) == ["4", "4", "params.yaml"]
     assert "dataset: cifar10" not in (project.folder / "params.yaml").read_text(encoding="utf-8")
     assert (project.folder / "reports/report.html").exists()
     again = project.succeed(*REPRO)
