@@ -42,7 +42,7 @@ check: $(INSTALLED) ## lint; compare code, dvc.yaml, dvc.lock, params.yaml and t
 	$(RUN) -m ruff format --quiet --check
 	$(RUN) -m tools.check
 
-bench: $(INSTALLED) ## measure speed and memory (four minutes on two idle cores)
+bench: $(INSTALLED) ## measure speed and memory (three minutes on two idle cores)
 	@$(RUN) -m tools.bench
 
 browser: ## install Chromium for the test of report.html (Debian, Ubuntu; needs root)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"  # read at the import
+os.environ["NPROC"] = "1"  # threads, read at the import
 
 import jax
 import jax.numpy as jnp
