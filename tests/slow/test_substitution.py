@@ -91,7 +91,7 @@ def test_without_a_network_nothing_is_substituted_and_the_last_line_says_what_to
     assert done.returncode == 1
     *_, last = done.stdout.splitlines()
     assert last.startswith("error: cannot download cifar10 (jpeg edition) now: http://cifar10.invalid/: no connection")
-    for remedy in ("try again", ARCHIVE, "data/archives/", "DATASETS_DIR", "torch_defaults.dataset to fashion_mnist"):
+    for remedy in ("try again", ARCHIVE, "data/archives/", "DATASETS_DIR", "fashion_mnist for each dataset: cifar10"):
         assert remedy in last
     assert changed_lines(project) == []
     assert not (project.folder / "data/prepared").exists()
