@@ -1,6 +1,7 @@
 """tools/, the Makefile, requirements and workflows."""
 
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from dvc.repo import Repo
 from packaging.requirements import Requirement
@@ -202,6 +204,15 @@ def test_a_user_without_a_name_has_one_for_dvc(tmp_path) -> None:
     command = ["make", "-C", ROOT, "--no-print-directory", "--eval", f"show: ; @{show}", "show"]
     for known, name in (({}, "12345"), ({"LOGNAME": "me"}, "me")):
         assert subprocess.check_output(command, env=environment | known, encoding="utf-8") == f"{name}\n"
+
+
+def test_the_readme_has_the_accuracies_of_the_results() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for model in ("train_numpy", "train_torch/mlp", "train_torch/cnn_small", "train_torch/cnn_large"):
+        metrics = json.loads((ROOT / f"reports/{model}/metrics.json").read_text())
+        assert f"| **{metrics['test_accuracy']:.4f}** |" in text
+    runs = pd.read_csv(ROOT / "reports/ablations/baseline/runs.csv")
+    assert f"| {runs[runs['variant'] == 'staircase']['test_accuracy'].mean():.4f} |" in text
 
 
 def test_git_changes_no_bytes_even_if_told_to(tmp_path) -> None:
