@@ -33,7 +33,7 @@ def draw_history(model: ModelResult) -> Figure:
         axes.margins(y=0.2)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel("epoch" + (f" (dotted: lowest loss, {best})" if best and quantity == "loss" else ""))
+        axes.set_xlabel("epoch" + (" (dotted: lowest loss)" if best and quantity == "loss" else ""))
         axes.set_title("accuracy" if quantity == "accuracy" else "loss (nats)")
     return figure
 
