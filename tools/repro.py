@@ -37,7 +37,7 @@ The PyTorch half runs on Fashion-MNIST, not on CIFAR-10: torch_defaults.dataset 
 """
 
 
-def run(*command: str, hidden: str = "\0") -> tuple[int, str]:
+def run(*command: str, hidden: tuple[str, ...] = ()) -> tuple[int, str]:
     """Run a command; return its exit status and the error line that ended it, else "".
 
     Its messages appear line by line, as several commands run at once, except those that begin with `hidden`.
@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C also reaches DVC, which ends its stage and then itself
     wanted, reason = load_params().torch_dataset, ""
     if wanted == "cifar10" and not Path("data/raw/cifar10").exists():
-        status, reason = run(*DVC_REPRO, "download@cifar10", hidden=UNANSWERED)  # said below
+        status, reason = run(*DVC_REPRO, "download@cifar10", hidden=(UNANSWERED,))  # said below
         if reason.startswith(UNANSWERED):
             raise StudyError(f"{reason.removeprefix('error: ').strip()}, {WITHOUT}")
         if status and not reason.startswith(ABSENT):
@@ -113,15 +113,17 @@ def main(arguments: list[str]) -> None:
     if reason:
         with modify_yaml("params.yaml") as params:
             for section in (params["torch_defaults"], *params["train_torch"].values()):
-                section["dataset"] = "fashion_mnist"
+                if section["dataset"] == "cifar10":
+                    section["dataset"] = "fashion_mnist"
         wanted = "fashion_mnist"
     banner = BANNER.format(reason=reason) if wanted == "fashion_mnist" else ""
     print(banner, end="", flush=True)
     targets = ["report"] if banner else []
-    if Repo().status(targets, with_deps=True):
-        data = [name for name in load_params().data if name != "cifar10" or not banner]
-        succeed(*DVC_REPRO, *(f"preprocess@{name}" for name in data))
-        train(list(Repo().status(targets, with_deps=True)))
+    if stale := list(Repo().status(targets, with_deps=True)):
+        if data := [stage for stage in stale if stage.startswith(("download@", "preprocess@"))]:
+            succeed(*DVC_REPRO, *data)
+            stale = list(Repo().status(targets, with_deps=True))
+        train(stale)
         succeed(*DVC_REPRO, *targets)
     print(banner, "Report: reports/report.md, reports/report.html\n", sep="", end="", flush=True)
 
