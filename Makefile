@@ -28,7 +28,7 @@ quick: $(INSTALLED) ## the whole study in three minutes, on a tenth of the image
 	@$(RUN) -m tools.quick
 
 retrain: $(INSTALLED) ## train everything again
-	rm -rf data/runs data/models/* reports/tune reports/ablations
+	rm -rf data/runs data/models/* reports/tune reports/ablations reports/repeats
 	@$(RUN) -m tools.repro
 
 test: $(INSTALLED) ## run the tests, except the slow ones

@@ -14,7 +14,7 @@ def main(arguments: list[str]) -> None:
     """`python -m stages.ablations STUDY ...`: studies of params.yaml's `ablations`."""
     params = load_params()
     studies = {name: params.ablations[name] for name in choose_names(arguments, params.ablations)}
-    data = PREPARED / f"{params.torch_dataset}.npz"
+    data = dict.fromkeys(studies, PREPARED / f"{params.torch_dataset}.npz")
     train_studies("ablations", train_task, data, studies, cost, REPORTS)
 
 

@@ -285,12 +285,15 @@ class CnnTraining(TorchTraining):
     widths: Annotated[list[Units], BeforeValidator(read_sizes), Field(min_length=1, max_length=8)]
     activation: Activation
     logit_scale: Positive
+    # For this share of the epochs, crops have only this share of an image's height and width.
+    early_share: Share
+    early_size: Annotated[float, Field(gt=0, le=1)]
 
     @model_validator(mode="after")
     def check_widths(self, info: ValidationInfo) -> "CnnTraining":
         """The stem takes a pixel from each side, each block halves it: one pixel has no variance to normalise by."""
         shape = info.context or ANY  # there is none when a checked training becomes part of a model
-        side = min(shape.height, shape.width) - 1
+        side = round(min(shape.height, shape.width) * (self.early_size if self.early_share else 1)) - 1
         if shape.known and side >> len(self.widths) < 2:
             fitting = (side // 2).bit_length() - 1
             raise ValueError(f"widths = {self.widths}: images of {side + 1} pixels allow at most {fitting} blocks")
@@ -336,7 +339,7 @@ class Variant(Strict):
         BeforeValidator(lambda name: str(name) if isinstance(name, int | float) else name),
         Field(pattern=r"^[A-Za-z0-9._+-]{1,60}$"),
     ]
-    training: NumpyTraining | MlpTraining
+    training: NumpyTraining | MlpTraining | CnnTraining
 
 
 class Study(Strict):
@@ -346,7 +349,7 @@ class Study(Strict):
     variants: Annotated[list[Variant], Field(min_length=1, max_length=100)]
 
     @property
-    def trainings(self) -> dict[str, NumpyTraining | MlpTraining]:
+    def trainings(self) -> dict[str, NumpyTraining | MlpTraining | CnnTraining]:
         """The settings of each variant."""
         return {variant.name: variant.training for variant in self.variants}
 
@@ -375,6 +378,7 @@ class Params(Strict):
     torch_dataset: str
     train_torch: dict[str, FinalModel]
     ablations: dict[str, Study]
+    repeats: dict[str, Study]  # of each final model
 
     @model_validator(mode="after")
     def check_references(self) -> "Params":
@@ -430,6 +434,7 @@ class Entries(Strict):
     arithmetic: str
     first_seed: Seed
     seeds: SeedCount
+    repeats: SeedCount
     data: dict[str, Any]
     numpy_defaults: DataSetDefaults
     numpy_published: Defaults
@@ -513,6 +518,13 @@ def resolve(content: Any, reports: Path = Path("reports/data")) -> Params:
             for name, entry in raw.ablations.items()
         },
     }
+    models = {
+        "numpy": sections["train_numpy"],
+        **{name: model.training for name, model in sections["train_torch"].items()},
+    }
+    sections["repeats"] = {
+        name: repeated(name, training, raw.first_seed, raw.repeats) for name, training in models.items()
+    }
     own = {key: getattr(raw, key) for key in ("seed", "lr", "batch_size", "threads", "arithmetic")}
     datasets = {"data": data, "numpy_dataset": numpy.dataset, "torch_dataset": torch.dataset}
     return validate(Params, "", {**own, **datasets, **sections})
@@ -572,6 +584,11 @@ def resolve_study(
         variants.append(validate(Variant, here, {"name": name, "training": training}))
     seeds = list(range(first, first + (entry.seeds or count)))
     return validate(Study, where, {"seeds": seeds, "variants": variants})
+
+
+def repeated(model: str, training: NumpyTraining | MlpTraining | CnnTraining, first: int, count: int) -> Study:
+    """The study of a final model: its training with other seeds."""
+    return Study(seeds=list(range(first, first + count)), variants=[Variant(name=model, training=training)])
 
 
 def validate(kind: type[Strict], where: str | Callable[[str], str], values: Any, shape: Shape | None = None) -> Any:

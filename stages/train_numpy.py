@@ -72,9 +72,9 @@ def train_run(
     return run_of(result, split=scored, test_loss=test_loss, test_accuracy=test_accuracy), network
 
 
-def train_task(data: Path, task: Task) -> Run:
+def train_task(task: Task) -> Run:
     """Train one run of a sweep."""
-    return train_run(task.training, data, task.seed)[0]
+    return train_run(task.training, task.data, task.seed)[0]
 
 
 def cost(training: NumpyTraining) -> float:

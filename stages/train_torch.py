@@ -68,16 +68,19 @@ def train_run(
     return run, model, logits.softmax(dim=1).cpu().numpy()
 
 
-def train_task(data: Path, task: Task) -> Run:
+def train_task(task: Task) -> Run:
     """Train one run of an ablation."""
-    return train_run(task.training, data, task.seed)[0]
+    return train_run(task.training, task.data, task.seed)[0]
 
 
-def cost(training: MlpTraining) -> float:
-    """Roughly how long a training takes, so that an ablation starts the longest first: multiplications and steps."""
+def cost(training: MlpTraining | CnnTraining) -> float:
+    """Roughly how long a training takes, so that a study starts the longest first: multiplications and steps."""
+    epochs = sum(phase.epochs for phase in training.resolved_phases)
+    if isinstance(training, CnnTraining):
+        layers = enumerate(pairwise([training.stem, *training.widths]))
+        return epochs * sum((before + after / 4) * after * 9 * 1024 / 4**block for block, (before, after) in layers)
     weights = sum(before * after for before, after in pairwise([3072, *training.hidden, training.outputs]))
-    count = sum(phase.epochs for phase in training.resolved_phases)
-    return count * (weights + (5_000_000 + 10 * weights) / training.batch_size)
+    return epochs * (weights + (5_000_000 + 10 * weights) / training.batch_size)
 
 
 def set_threads(threads: int) -> None:
@@ -152,7 +155,8 @@ def fit_network(
     model.to(images.device)
     check_last_batch(model, len(labels), training.batch_size)
     augment = Augmentation(training.shift, training.flip, training.cutout, rngs["augmentation"])
-    batches = Batches(normalise(augment.pad(images)), labels, training.batch_size, augment, rngs["order"])
+    early = early_crops(training) if isinstance(training, CnnTraining) else {}
+    batches = Batches(normalise(augment.pad(images)), labels, training.batch_size, augment, rngs["order"], **early)
     sample = torch.from_numpy(scored_index(len(labels))).to(images.device)
     scored = normalise(images[sample]), labels[sample]
     evaluated = normalise(validation[0]), validation[1]
@@ -221,6 +225,12 @@ def build_network(
     )
 
 
+def early_crops(training: CnnTraining) -> dict[str, float]:
+    """The size of the crops of the first epochs, and how many epochs."""
+    epochs = sum(phase.epochs for phase in training.resolved_phases)
+    return {"early_size": training.early_size, "early_epochs": int(training.early_share * epochs)}
+
+
 def phases(training: TorchTraining, images: int) -> list[Phase]:
     """The configured phases with a learning rate for every step."""
     steps = -(-images // training.batch_size)
@@ -252,7 +262,7 @@ def main(arguments: list[str]) -> None:
     name = choose_name(arguments, params.train_torch)
     model = params.train_torch[name]
     data, training, weights = PREPARED / f"{model.dataset}.npz", model.training, MODELS / f"{name}.safetensors"
-    key = RunCache(data).path(Task(params.seed, training)).stem
+    key = RunCache().path(Task(params.seed, training, data)).stem
     checkpoint = FOLDER / f"{key}-{params.threads}.safetensors"
     epochs = sum(phase.epochs for phase in training.resolved_phases)
     with epoch_display(f"train_torch {name}", epochs, REPORTS / name, "validation") as show_epoch:

@@ -14,7 +14,7 @@ def main(arguments: list[str]) -> None:
     """`python -m stages.tune STUDY ...`: studies of params.yaml's `tune`."""
     params = load_params()
     studies = {name: params.tune[name] for name in choose_names(arguments, params.tune)}
-    data = PREPARED / f"{params.numpy_dataset}.npz"
+    data = dict.fromkeys(studies, PREPARED / f"{params.numpy_dataset}.npz")
     train_studies("tune", train_task, data, studies, cost, REPORTS)
 
 

@@ -30,13 +30,13 @@ class Settings(BaseModel):
     act: str = "train"
 
 
-def train(data: Path, task: Task) -> Run:
+def train(task: Task) -> Run:
     """A run whose figures depend on the data, the settings, the seed and BLAS."""
     LOG.mkdir(exist_ok=True)
     (LOG / f"{task.training.act} {task.training.epochs} {task.seed} {os.getpid()} {time.monotonic_ns()}").touch()
     perform(task.training.act)
     assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
-    rng = np.random.default_rng([len(data.read_bytes()), task.training.epochs, task.seed])
+    rng = np.random.default_rng([len(task.data.read_bytes()), task.training.epochs, task.seed])
     rows = []
     for epoch in range(1, task.training.epochs + 1):
         x = rng.normal(size=(64, 64))
@@ -70,7 +70,7 @@ def study(variants: Mapping[str, Settings], seeds: Sequence[int] = (1, 2)) -> di
     """Train every variant with every seed in the current folder; return the files of the study."""
     configurations = [Variant.model_construct(name=name, training=settings) for name, settings in variants.items()]
     made = Study.model_construct(seeds=list(seeds), variants=configurations)
-    train_studies("tune", train, Path("data.bin"), {"x": made}, cost, Path("reports"))
+    train_studies("tune", train, {"x": Path("data.bin")}, {"x": made}, cost, Path("reports"))
     return {path.name: path.read_bytes() for path in Path("reports/x").iterdir()}
 
 

@@ -119,7 +119,7 @@ def shrink(params: dict[str, Any]) -> None:
             study["variants"] = study["variants"][:3]
     for data in params["data"].values():
         data["validation_images"] = 50
-    params["seeds"] = 2
+    params |= {"seeds": 2, "repeats": 1}
     params["numpy_defaults"]["epochs"] = 2
     params["train_numpy"] |= {"architecture": "auto-16-auto relu", "epochs": 1}
     # Runs of a quarter of a second, to be interrupted, and some that diverge.

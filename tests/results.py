@@ -62,6 +62,8 @@ def make_results(folder: Path) -> None:
     for section, studies, finals in (("tune", params.tune, numpy), ("ablations", params.ablations, torch)):
         for name, study in studies.items():
             write_runs(folder / "reports" / section / name, study, finals)
+    for name, study in params.repeats.items():
+        write_runs(folder / "reports/repeats" / name, study, {(name, name): 0.9})
     rng = np.random.default_rng(5)
     for name, edition in (("fashion_mnist", "original"), ("cifar10", "jpeg")):
         write_data(folder, name, edition, rng)

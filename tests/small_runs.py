@@ -33,7 +33,15 @@ SETTINGS = {
         **{"hidden": [12], "activation": "relu", "dropout": 0.0, "dropout_everywhere": False, "batch_norm": False},
         **{"dropout_in_validation": False, "outputs": CLASSES},
     },
-    "cnn": {**TORCH, "stem": 4, "widths": [6, 8], "activation": "relu", "logit_scale": 0.5},
+    "cnn": {
+        **TORCH,
+        "stem": 4,
+        "widths": [6, 8],
+        "activation": "relu",
+        "logit_scale": 0.5,
+        "early_share": 0.0,
+        "early_size": 1.0,
+    },
 }
 KINDS = tuple(SETTINGS)
 # Everything that draws random numbers or has state, and early stopping.
@@ -41,7 +49,16 @@ COMPLEX = {"shift": 1, "flip": True, "pixels": "standardised", "patience": 2, "e
 EVERYTHING = {
     "numpy": {**COMPLEX, "dropout": 0.2, "optimiser": "adamw", "weight_decay": 0.01, "lr": 0.01},
     "mlp": {**COMPLEX, "cutout": 2, "dropout": 0.2, "batch_norm": True, "test_time_flip": True},
-    "cnn": {**COMPLEX, "cutout": 2, "optimiser": "nesterov", "momentum": 0.9, "schedule": "one_cycle", "warmup": 0.3},
+    "cnn": {
+        **COMPLEX,
+        "early_share": 0.5,
+        "early_size": 0.7,
+        "cutout": 2,
+        "optimiser": "nesterov",
+        "momentum": 0.9,
+        "schedule": "one_cycle",
+        "warmup": 0.3,
+    },
 }
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from datetime import date
 
+import pandas as pd
 import psutil
 import pytest
 from dvc.repo import Repo
@@ -23,7 +24,9 @@ DOWNLOADS, PREPARATIONS = [
 ]
 SWEEPS = {"tune@published_learning_rate", "tune@learning_rate"}
 MODELS = {f"train_torch@{name}" for name in ("published", "mlp", "cnn_small", "cnn_large")}
-NUMPY, TORCH = {"train_numpy", *SWEEPS}, MODELS | {"ablations@baseline"}
+REPEATS = {name.replace("train", "repeat") for name in MODELS}
+NUMPY, TORCH = {"train_numpy", "repeat_numpy", *SWEEPS}, MODELS | REPEATS | {"ablations@baseline"}
+WITH_LR = {"train_numpy", "repeat_numpy", "train_torch@mlp", "repeat_torch@mlp"}
 STUDY = "reports/tune/learning_rate"
 
 
@@ -78,14 +81,14 @@ def test_a_diverged_run_is_recorded_and_is_no_error(reproduced):
 def test_an_experiment_reruns_what_it_changes_and_is_compared(project):
     old = project.outputs("reports")
     output = project.dvc("exp", "run", "--name", "trial", "-S", "lr=0.01")
-    assert set(RUNNING.findall(output)) == {"check", "train_numpy", "train_torch@mlp", "report"}
+    assert set(RUNNING.findall(output)) == {"check", *WITH_LR, "report"}
     assert project.succeed("git", "diff", "--numstat", "params.yaml").split() == ["1", "1", "params.yaml"]
     new = project.outputs("reports")
     changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
     assert {"reports/train_numpy/history.csv", "reports/train_torch/mlp/history.csv", "reports/report.md"} <= changed
     assert not any(name.startswith(("reports/tune/", "reports/ablations/", "reports/data/")) for name in changed)
     params = json.loads(project.dvc("params", "diff", "--json", "HEAD", "trial"))
-    assert params["params.yaml"] == {"lr": {"old": 0.001, "new": 0.01, "diff": pytest.approx(0.009)}}
+    assert params["params.yaml"] == {"lr": {"old": 0.0015, "new": 0.01, "diff": pytest.approx(0.0085)}}
     metrics = json.loads(project.dvc("metrics", "diff", "--json", "HEAD", "trial"))
     losses = metrics["reports/train_numpy/metrics.json"]["validation_loss"]
     assert losses["old"] != losses["new"]
@@ -118,14 +121,15 @@ def test_an_edited_file_makes_its_users_stale(project, file, expected):
     ("setting", "expected"),
     [
         ("seed=7", {"train_numpy", "report"} | MODELS),
-        ("lr=0.2", {"train_numpy", "train_torch@mlp", "report"}),
-        ("batch_size=64", {"train_numpy", "train_torch@published", "train_torch@mlp", "report"}),
-        ("threads=1", MODELS | {"report"}),
+        ("lr=0.2", {*WITH_LR, "report"}),
+        ("batch_size=64", {*WITH_LR, "report"}),
+        ("threads=2", MODELS | {"report"}),
         ("seeds=3", SWEEPS | {"ablations@baseline", "report"}),
+        ("repeats=2", {"repeat_numpy", *REPEATS, "report"}),
         ("arithmetic=native", NUMPY | {"ablations@baseline", "report"}),
         ("data.cifar10.edition=original", {"download@cifar10", "preprocess@cifar10", "report"}),
         ("numpy_defaults.shift=1", NUMPY | {"report"}),
-        ("train_torch.cnn_large.shift=1", {"train_torch@cnn_large", "report"}),
+        ("train_torch.cnn_large.shift=1", {"train_torch@cnn_large", "repeat_torch@cnn_large", "report"}),
         ("tune.learning_rate.seeds=7", {"tune@learning_rate", "report"}),
         ("ablations.baseline.variants.2.phases.0.lr=0.2", {"ablations@baseline", "report"}),
     ],
@@ -152,9 +156,20 @@ def test_a_study_is_byte_identical_with_more_jobs_and_threads(project, stage, st
     assert after.items() <= before.items()
 
 
+def test_a_final_model_with_its_own_seed_again_is_the_same_model(project):
+    apply_overrides(project.folder / "params.yaml", ["first_seed=42"])
+    project.succeed(sys.executable, "-m", "stages.repeat_numpy")
+    project.succeed(sys.executable, "-m", "stages.repeat_torch", "mlp", "cnn_small")
+    for model, name in (("train_numpy", "numpy"), ("train_torch/mlp", "mlp"), ("train_torch/cnn_small", "cnn_small")):
+        first = pd.read_csv(project.folder / f"reports/{model}/history.csv")
+        again = pd.read_csv(project.folder / f"reports/repeats/{name}/history.csv")
+        assert again["seed"].unique().tolist() == [42]
+        pd.testing.assert_frame_equal(again[list(first)], first)
+
+
 def test_make_repro_trains_side_by_side_to_the_same_bytes(project):
     before = project.outputs()
-    for folder in ("data/runs", "data/models", "reports/tune", "reports/ablations"):
+    for folder in ("data/runs", "data/models", "reports/tune", "reports/ablations", "reports/repeats"):
         shutil.rmtree(project.folder / folder)
     output = project.succeed(sys.executable, "-m", "tools.repro", STUDY_JOBS="5")
     assert set(RUNNING.findall(output)) == {"train_numpy", *MODELS}
@@ -223,6 +238,7 @@ def test_an_error_in_params_is_one_line_and_deletes_nothing(project):
 
 
 def test_too_few_threads_for_a_final_model_is_one_line_and_writes_nothing(project):
+    apply_overrides(project.folder / "params.yaml", ["threads=2"])
     before = project.outputs()
     done = project.run(sys.executable, "-m", "stages.train_torch", "mlp", OMP_THREAD_LIMIT="1")
     assert done.returncode == 1

@@ -186,7 +186,7 @@ def test_numpys_kernels_are_those_of_avx2_unless_the_parameters_say_native(monke
 
 # The run cache
 
-TASK = Task(1, Settings())
+TASK = Task(1, Settings(), DATA)
 
 
 def run(loss: float) -> Run:
@@ -196,25 +196,25 @@ def run(loss: float) -> Run:
 
 @pytest.mark.parametrize("loss", [0.1 + 0.2, 5e-324, math.inf, math.nan])
 def test_a_cached_run_is_the_same_run(loss):
-    assert RunCache(DATA).get(TASK) is None
-    RunCache(DATA).put(TASK, run(loss))
-    assert repr(RunCache(DATA).get(TASK)) == repr(run(loss))
+    assert RunCache().get(TASK) is None
+    RunCache().put(TASK, run(loss))
+    assert repr(RunCache().get(TASK)) == repr(run(loss))
 
 
-@pytest.mark.parametrize("task", [Task(2, Settings()), Task(1, Settings(epochs=4))])
+@pytest.mark.parametrize("task", [Task(2, Settings(), DATA), Task(1, Settings(epochs=4), DATA)])
 def test_another_seed_or_setting_is_another_run(task):
-    RunCache(DATA).put(TASK, run(1.0))
-    assert RunCache(DATA).get(task) is None
+    RunCache().put(TASK, run(1.0))
+    assert RunCache().get(task) is None
 
 
 @pytest.mark.parametrize("change", ["data", *environment(loaded_files())])
 def test_with_other_data_code_or_libraries_a_run_is_another_run(change, monkeypatch):
-    RunCache(DATA).put(TASK, run(1.0))
+    RunCache().put(TASK, run(1.0))
     if change == "data":
         DATA.write_bytes(b"other images")
     other = {**environment(loaded_files()), change: "another"}
     monkeypatch.setattr(run_cache, "environment", lambda files: other)
-    assert RunCache(DATA).get(TASK) is None
+    assert RunCache().get(TASK) is None
 
 
 def test_the_code_of_a_run_is_what_affects_results(folder, monkeypatch):
@@ -238,7 +238,7 @@ def test_a_damaged_file_counts_as_absent(damage):
     path.write_text(damage(path.read_text()))
     study({"a": Settings()}, (1,))
     assert path.stat().st_size > 100
-    assert RunCache(DATA).get(TASK) is not None
+    assert RunCache().get(TASK) is not None
 
 
 def test_missing_data_is_named():
@@ -279,7 +279,7 @@ def test_the_end_of_a_process_in_words():
 def test_an_error_in_a_worker_is_raised_unchanged_with_its_traceback(monkeypatch):
     monkeypatch.setenv("STUDY_JOBS", "2")
     with pytest.raises(StudyError) as error:
-        list(train_here(train, DATA, [Task(1, Settings(act="mistake"))] * 2))
+        list(train_here(train, [Task(1, Settings(act="mistake"), DATA)] * 2))
     assert str(error.value) == "lr = 0: above 0"
     assert "in perform" in str(error.value.__cause__)
 

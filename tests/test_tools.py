@@ -209,11 +209,13 @@ def test_a_user_without_a_name_has_one_for_dvc(tmp_path) -> None:
 
 def test_the_readme_has_the_accuracies_of_the_results() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for model in ("train_numpy", "train_torch/mlp", "train_torch/cnn_small", "train_torch/cnn_large"):
-        metrics = json.loads((ROOT / f"reports/{model}/metrics.json").read_text())
-        assert f"| **{metrics['test_accuracy']:.4f}** |" in text
+    for folder in ("train_numpy", "train_torch/mlp", "train_torch/cnn_small", "train_torch/cnn_large"):
+        metrics = json.loads((ROOT / f"reports/{folder}/metrics.json").read_text())
+        model = folder.removeprefix("train_").removeprefix("torch/")
+        again = pd.read_csv(ROOT / f"reports/repeats/{model}/runs.csv")["test_accuracy"].mean()
+        assert f"| **{metrics['test_accuracy']:.4f}** | {again:.4f} |" in text
     runs = pd.read_csv(ROOT / "reports/ablations/baseline/runs.csv")
-    assert f"| {runs[runs['variant'] == 'staircase']['test_accuracy'].mean():.4f} |" in text
+    assert f"| | {runs[runs['variant'] == 'staircase']['test_accuracy'].mean():.4f} |" in text
 
 
 def test_git_changes_no_bytes_even_if_told_to(tmp_path) -> None:

@@ -282,25 +282,30 @@ def test_normalisation(mean, std):
     assert torch.equal(normalise(images, torch.bfloat16), normalise(images).bfloat16())
 
 
-@pytest.mark.parametrize(("shift", "flip"), [(0, False), (0, True), (1, False), (1, True), (2, True)])
-def test_crops_and_flips_are_those_of_a_plain_loop(shift, flip):
+@pytest.mark.parametrize(
+    ("shift", "flip", "size"),
+    [(0, False, 1), (0, True, 1), (1, False, 1), (1, True, 1), (2, True, 1), (0, False, 0.5), (1, True, 0.7)],
+)
+def test_crops_and_flips_are_those_of_a_plain_loop(shift, flip, size):
     """Every view of a reflected image is drawn, each about as often as the others."""
     images = torch.randint(256, (4, 7, 6, 3), generator=seeded(0), dtype=torch.uint8)
     padded = np.pad(images.numpy(), [(0, 0), (shift, shift), (shift, shift), (0, 0)], mode="reflect")
+    tall, wide = {1: (7, 6), 0.5: (4, 3), 0.7: (5, 4)}[size]
+    corners = [(top, left) for top in range(8 + 2 * shift - tall) for left in range(7 + 2 * shift - wide)]
     known = []
     for image in padded:
-        views = [image[top : top + 7, left : left + 6] for top in range(2 * shift + 1) for left in range(2 * shift + 1)]
+        views = [image[top : top + tall, left : left + wide] for top, left in corners]
         views += [view[:, ::-1] for view in views] if flip else []
         known.append({view.tobytes(): number for number, view in enumerate(views)})
     augment, chosen = Augmentation(shift, flip, 0, seeded(1)), torch.arange(4000) % 4
     np.testing.assert_array_equal(augment.pad(images), padded)
-    result = augment.crop(augment.pad(images), chosen)
-    assert (result.shape, result.dtype) == ((4000, 7, 6, 3), torch.uint8)
+    result = augment.crop(augment.pad(images), chosen, size)
+    assert (result.shape, result.dtype) == ((4000, tall, wide, 3), torch.uint8)
     # A view of another image, or pixels of two, would be a KeyError.
     pairs = zip(chosen.tolist(), result.numpy(), strict=True)
     counts = Counter(known[number][view.tobytes()] for number, view in pairs)
     expected = 4000 / len(known[0])
-    assert len(counts) == len(known[0]) == (2 * shift + 1) ** 2 * (1 + flip)
+    assert len(counts) == len(known[0]) == len(corners) * (1 + flip)
     assert max(abs(count - expected) for count in counts.values()) < 5 * expected**0.5
 
 
@@ -325,6 +330,14 @@ def test_cutout_sets_a_square_to_the_mean_and_nothing_else(size):
         assert size == 0 or inside.any(axis=0).all()
 
 
+def test_crops_are_small_in_early_epochs():
+    images, labels = data()
+    augment = Augmentation(1, False, 0, seeded(1))
+    batches = Batches(augment.pad(images), labels, 16, augment, seeded(5), early_size=0.5, early_epochs=2)
+    shapes = [{tuple(x.shape[1:]) for x, _ in batches.epoch(number)} for number in (1, 2, 3, 4)]
+    assert shapes == [{(2, 2, 2)}, {(2, 2, 2)}, {SHAPE}, {SHAPE}]
+
+
 # Training and prediction
 
 
@@ -342,9 +355,9 @@ class Recorder(Augmentation):
         super().__init__(0, False, 0, seeded(0))
         self.batches = []
 
-    def crop(self, padded, chosen):
+    def crop(self, padded, chosen, size):
         self.batches.append(chosen.tolist())
-        return super().crop(padded, chosen)
+        return super().crop(padded, chosen, size)
 
 
 def train(model, *phases, augment=None, **settings):

@@ -143,7 +143,15 @@ CHANGES = {
             "patience": 1,
         },
     },
-    "cnn": {**BOTH, "stem": 5, "widths": [7], "activation": "gelu", "logit_scale": 0.25},
+    "cnn": {
+        **BOTH,
+        "stem": 5,
+        "widths": [7],
+        "activation": "gelu",
+        "logit_scale": 0.25,
+        "early_share": 0.5,
+        "early_size": 0.5,
+    },
 }
 # Settings that only matter together with others.
 BESIDE = {
@@ -153,6 +161,8 @@ BESIDE = {
     ("numpy", "division"): {"protocol": "published"},
     ("mlp", "optimiser"): {"momentum": 0.5},
     ("cnn", "optimiser"): {"momentum": 0.5},
+    ("cnn", "early_share"): {"early_size": 0.5},
+    ("cnn", "early_size"): {"early_share": 0.5},
     ("mlp", "dropout_everywhere"): {"dropout": 0.4, "hidden": [9, 8]},
     ("mlp", "dropout_in_validation"): {"dropout": 0.4},
     **{(kind, "patience"): {"lr": 1.0, "epochs": 20} for kind in KINDS},

@@ -24,7 +24,7 @@ def shorten(params: dict) -> None:
     """Fewer images, epochs and seeds, in place."""
     for data in params["data"].values():
         data |= {"share": IMAGES, "validation_images": max(round(data["validation_images"] * IMAGES), 1)}
-    params["seeds"] = SEEDS
+    params |= {"seeds": SEEDS, "repeats": 1}
     trainings = [params["numpy_defaults"], params["torch_defaults"], params["train_numpy"]]
     trainings += params["train_torch"].values()
     for study in (*params["tune"].values(), *params["ablations"].values()):

@@ -26,6 +26,7 @@ from stages.training.pool import jobs
 
 PYTHON = [sys.executable, "-m"]
 DVC_REPRO = [*PYTHON, "dvc", "--wait-for-lock", "repro"]
+STUDIES = ("repeat_torch", "repeat_numpy", "ablations", "tune")  # stages that train several runs side by side
 # How the error line of stages.download begins.
 ABSENT, UNANSWERED = "error: no source has cifar10 ", "error: cannot download cifar10 "
 WITHOUT = "or write fashion_mnist for each dataset: cifar10 in params.yaml, to run the study without CIFAR-10"
@@ -65,7 +66,7 @@ def train(stages: Sequence[str]) -> None:
     """
     cores, threads = jobs(), load_params().threads
     models = [stage for stage in reversed(stages) if stage.startswith("train_")]
-    studies = [stage for stage in stages if stage.startswith(("tune@", "ablations@"))]
+    studies = [stage for stage in stages if stage.partition("@")[0] in STUDIES]
     side_by_side = max(cores // threads, 1)
     groups = [[model] for model in models]
     if models and side_by_side == 1:
@@ -85,11 +86,11 @@ def train(stages: Sequence[str]) -> None:
 
 
 def train_studies(stages: Sequence[str], *prefix: str) -> None:
-    """Train studies, a half in one process, and record them in dvc.lock, which saves DVC a start of each."""
+    """Train studies, those of a module in one process, and record them in dvc.lock, which saves DVC a start of each."""
     before = dependencies(stages)
-    for half in ("tune", "ablations"):
-        if names := [stage.partition("@")[2] for stage in stages if stage.startswith(f"{half}@")]:
-            succeed(*prefix, *PYTHON, f"stages.{half}", *names)
+    for module in STUDIES:
+        if names := [stage.partition("@")[2:] for stage in stages if stage.partition("@")[0] == module]:
+            succeed(*prefix, *PYTHON, f"stages.{module}", *(name for (name,) in names if name))
     if dependencies(stages) == before:  # else a file was edited meanwhile: `dvc repro` runs them again
         succeed(*PYTHON, "dvc", "--wait-for-lock", "commit", "--force", *stages)
 

@@ -12,7 +12,7 @@ from stages.reporting.names import all_settings, layers_name, model_name, settin
 from stages.reporting.studies import AS_RUN, FIXED, PUBLISHED, View
 from stages.verdicts.findings import Findings, claim_table, comparison_table
 from stages.verdicts.judging import NOT_TESTABLE, Judgement
-from stages.verdicts.reading import Framework, ModelResult, Results, data_set_name
+from stages.verdicts.reading import Framework, ModelResult, Results, StudyResult, data_set_name
 from stages.verdicts.reproduction import NO, YES
 from stages.verdicts.selection import best_variant
 from stages.verdicts.statistics import of_share
@@ -59,7 +59,9 @@ def networks(results: Results) -> list[tuple[str, float, str, str]]:
         for name, model in results.models.items():
             if model.dataset == data_set:
                 reached = model.metrics.get("test_accuracy", float("nan"))
-                rows.append((model_name(name), reached, FIXED, f"**{number(reached)}**"))
+                again = results.repeats[name].runs["test_accuracy"]
+                text = f"**{number(reached)}**; {len(again)} other seeds {mean_and_sd(again)}"
+                rows.append((model_name(name), reached, FIXED, text))
     return rows
 
 
@@ -228,8 +230,8 @@ def selection_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["setting", "final model", *columns])
 
 
-def scores_table(published: ModelResult, models: Mapping[str, ModelResult]) -> pd.DataFrame:
-    """One row per final model."""
+def scores_table(results: Results) -> pd.DataFrame:
+    """One row per final model, with the mean of its training with other seeds."""
     rows = [
         {
             "model": model_name(name),
@@ -239,20 +241,22 @@ def scores_table(published: ModelResult, models: Mapping[str, ModelResult]) -> p
             "lowest loss in epoch": model.metrics.get("best_epoch") or NOTHING,
             "validation accuracy": number(model.metrics.get("validation_accuracy")),
             "test accuracy": number(model.metrics.get("test_accuracy")),
+            "with other seeds": mean_and_sd(results.repeats[name].runs["test_accuracy"]),
             "test loss": number(model.metrics.get("test_loss"), 3),
         }
-        for name, model in {**models, "published": published}.items()
+        for name, model in {**results.models, "published": results.published}.items()
     ]
     return pd.DataFrame(rows)
 
 
-def card_table(model: ModelResult) -> pd.DataFrame:
-    """One row per figure of merit, for the model card."""
+def card_table(model: ModelResult, again: StudyResult) -> pd.DataFrame:
+    """One row per figure of merit, for the model card; `again`: the model with other seeds."""
     counts, metrics = model.confusion.to_numpy(), model.metrics
     accuracy = of_share(int(counts.trace()), int(counts.sum()))
     means = [number(model.classes[figure].mean()) for figure in ("recall", "precision", "f1")]
     figures = {
         "test accuracy": f"{number(metrics.get('test_accuracy'))} {interval(*accuracy)}",
+        f"test accuracy with {len(again.seeds)} other seeds": mean_and_sd(again.runs["test_accuracy"]),
         "test loss (nats)": number(metrics.get("test_loss")),
         "top-2 test accuracy": number(metrics.get("test_top2_accuracy")),
         "mean recall, precision, F1": ", ".join(means),

@@ -46,20 +46,24 @@ class Augmentation:
         rows = torch.cat([images[:, 1 : size + 1].flip(1), images, images[:, -size - 1 : -1].flip(1)], dim=1)
         return torch.cat([rows[:, :, 1 : size + 1].flip(2), rows, rows[:, :, -size - 1 : -1].flip(2)], dim=2)
 
-    def crop(self, padded: Tensor, chosen: Tensor) -> Tensor:
-        """A random view of each image `chosen` (batch,) of `padded` (n, ...): (batch, height, width, channels)."""
-        if not (self.shift or self.flip):
+    def crop(self, padded: Tensor, chosen: Tensor, size: float = 1.0) -> Tensor:
+        """A random view of each image `chosen` (batch,) of `padded` (n, ...): (batch, height, width, channels).
+
+        `size`: height and width as a share of those of the images before `pad`.
+        """
+        if not (self.shift or self.flip or size < 1):
             return padded[chosen]
         _, tall, wide, channels = padded.shape
+        height, width = (round(size * (side - 2 * self.shift)) for side in (tall, wide))
         batch, device = len(chosen), padded.device
-        rows = torch.arange(tall - 2 * self.shift, device=device).expand(batch, -1)  # (batch, height)
-        columns = torch.arange(wide - 2 * self.shift, device=device).expand(batch, -1)  # (batch, width)
+        rows = torch.arange(height, device=device).expand(batch, -1)  # (batch, height)
+        columns = torch.arange(width, device=device).expand(batch, -1)  # (batch, width)
         if self.flip:
             flipped = self.draw(2, batch).bool()
             columns = torch.where(flipped, columns.flip(1), columns)
-        if self.shift:
-            rows = rows + self.draw(2 * self.shift + 1, batch)
-            columns = columns + self.draw(2 * self.shift + 1, batch)
+        if tall > height:
+            rows = rows + self.draw(tall - height + 1, batch)
+            columns = columns + self.draw(wide - width + 1, batch)
         first = chosen[:, None, None] * (tall * wide)  # the index of each image's first pixel
         pixels = first + rows[:, :, None] * wide + columns[:, None, :]  # (batch, height, width)
         return padded.reshape(-1, channels)[pixels]
@@ -84,19 +88,30 @@ class Augmentation:
 
 
 class Batches:
-    """Augmented mini-batches of a training split; every pass is an epoch, its order drawn from `generator`.
+    """Augmented mini-batches of a training split, in an order drawn from `generator`.
 
     `padded`: images normalised after `augment.pad`; `labels`: class numbers (n,). The last batch may be smaller.
+    Crops of the first `early_epochs` have only `early_size` of an image's height and width, which saves time.
     """
 
     def __init__(
-        self, padded: Tensor, labels: Tensor, batch_size: int, augment: Augmentation, generator: torch.Generator
+        self,
+        padded: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        augment: Augmentation,
+        generator: torch.Generator,
+        *,
+        early_size: float = 1.0,
+        early_epochs: int = 0,
     ) -> None:
         self.padded, self.labels, self.batch_size = padded, labels, batch_size
         self.augment, self.generator = augment, generator
+        self.early_size, self.early_epochs = early_size, early_epochs
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images (batch, height, width, channels) and class numbers (batch,)."""
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images (batch, height, width, channels) and class numbers (batch,) of an epoch; the first is 1."""
+        size = self.early_size if number <= self.early_epochs else 1.0
         order = torch.randperm(len(self.labels), generator=self.generator, device=self.labels.device)
         for chosen in order.split(self.batch_size):
-            yield self.augment.blank(self.augment.crop(self.padded, chosen)), self.labels[chosen]
+            yield self.augment.blank(self.augment.crop(self.padded, chosen, size)), self.labels[chosen]

@@ -49,7 +49,8 @@ def train(
             if place and epoch == done + 1:
                 restore(step)
             model.train()
-            for (x, y), rate in zip(batches, rates, strict=True):  # (batch, height, width, channels), (batch,)
+            # x: (batch, height, width, channels), y: (batch,)
+            for (x, y), rate in zip(batches.epoch(epoch), rates, strict=True):
                 with torch.autocast(x.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
                     logits = model(x)  # (batch, outputs)
                 take_step(step, cross_entropy(logits.float(), y, label_smoothing=label_smoothing), rate)

@@ -25,13 +25,13 @@ COMMAND = "PYTHONPATH=. dask worker --preload-nanny stages"  # imported before t
 TIMEOUT = 15  # seconds to find the scheduler, and a first worker
 
 
-def train_on_cluster(address: str, train: Train, data: Path, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
+def train_on_cluster(address: str, train: Train, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
     """`pool.train_here` on the workers of the scheduler at `address`."""
     files = loaded_files()
     wanted = environment(files)
     with connect(address) as client:
-        sent = send(client, data)
-        payloads = [pickle.dumps(Call(train_on_worker, train, sent, task, wanted, files)) for task in tasks]
+        sent = {data: send(client, data) for data in {task.data for task in tasks}}
+        payloads = [pickle.dumps(Call(train_on_worker, train, sent[task.data], task, wanted, files)) for task in tasks]
         # The scheduler knows pickle.loads, and needs no copy of the project.
         futures = {client.submit(pickle.loads, payload, pure=False): n for n, payload in enumerate(payloads)}
         for future in as_completed(list(futures)):
@@ -96,7 +96,7 @@ class Call:
 
 
 def train_on_worker(train: Train, sent: str, task: Task, wanted: dict[str, str], files: tuple[str, ...]) -> Run:
-    """Call `train(data, task)` with the data that was `sent`, if this worker can give equal numbers."""
+    """Call `train(task)` with the data that was `sent`, if this worker can give equal numbers."""
     worker = get_worker()
     found = environment(files)
     for what, value in wanted.items():
@@ -105,4 +105,4 @@ def train_on_worker(train: Train, sent: str, task: Task, wanted: dict[str, str],
                 f"the worker {worker.address} has another {what}, {found.get(what, 'none')} instead of {value}: "
                 f"make them equal and start it again, by {COMMAND}"
             )
-    return single_threaded(train, Path(worker.local_directory) / sent, task)
+    return single_threaded(train, task._replace(data=Path(worker.local_directory) / sent))

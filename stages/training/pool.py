@@ -14,7 +14,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
-from pathlib import Path
 
 from joblib import cpu_count
 from pebble import ProcessExpired, ProcessPool
@@ -24,7 +23,7 @@ from stages.errors import StudyError, is_out_of_memory
 from stages.training.results import Run
 from stages.training.run_cache import Task
 
-Train = Callable[[Path, Task], Run]
+Train = Callable[[Task], Run]
 
 
 class RunFailed(Exception):  # noqa: N818
@@ -35,14 +34,14 @@ class RunFailed(Exception):  # noqa: N818
         self.index, self.reason = index, reason
 
 
-def train_here(train: Train, data: Path, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
-    """Begin `train(data, task)` for the tasks in their order; yield (index, run) as each is done."""
+def train_here(train: Train, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
+    """Begin `train(task)` for the tasks in their order; yield (index, run) as each is done."""
     if min(jobs(), len(tasks)) > 1:
-        yield from train_in_processes(train, data, tasks)
+        yield from train_in_processes(train, tasks)
     else:
         for index, task in enumerate(tasks):
             with named_failures(index):
-                run = single_threaded(train, data, task)
+                run = single_threaded(train, task)
             yield index, run
 
 
@@ -56,10 +55,10 @@ def jobs() -> int:
     return int(asked)
 
 
-def single_threaded(train: Train, data: Path, task: Task) -> Run:
+def single_threaded(train: Train, task: Task) -> Run:
     """Train with one BLAS thread: more would change the order of summation, and so the last digits."""
     with threadpool_limits(1):
-        return train(data, task)
+        return train(task)
 
 
 @contextmanager
@@ -86,14 +85,14 @@ def describe_exit(code: int) -> str:
     return f"exited with status {code}"
 
 
-def train_in_processes(train: Train, data: Path, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
+def train_in_processes(train: Train, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
     """`train_here` in processes: new interpreters, as a fork would copy locks and BLAS settings."""
     pool = ProcessPool(
         min(jobs(), len(tasks)), initializer=end_with_parent, context=multiprocessing.get_context("spawn")
     )
     try:
         with interrupts_blocked():
-            futures = {pool.schedule(single_threaded, (train, data, task)): n for n, task in enumerate(tasks)}
+            futures = {pool.schedule(single_threaded, (train, task)): n for n, task in enumerate(tasks)}
         for future in as_completed(futures):
             with named_failures(futures[future]):
                 run = future.result()

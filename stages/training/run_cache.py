@@ -28,28 +28,34 @@ from stages.training.results import Run
 ROOT = Path(__file__).parents[2]
 FOLDER = Path("data/runs")
 # Modules that do not affect results, or as `stages` only what `environment` names: a change in them invalidates no run.
-NO_NUMBERS = {f"stages/{name}.py" for name in ("__init__", "errors", "params", "tune", "ablations")} | {
+NO_NUMBERS = {
+    f"stages/{name}.py"
+    for name in ("__init__", "errors", "params", "tune", "ablations", "repeat_numpy", "repeat_torch")
+} | {
     f"stages/training/{name}.py"
     for name in ("dask_cluster", "files", "final_model", "live", "pool", "progress", "results", "run_cache", "sweep")
 }
 
 
 class Task(NamedTuple):
-    """A run to be trained: its seed and its configuration."""
+    """A run to be trained: its seed, its configuration, and the prepared data set."""
 
     seed: int
     training: BaseModel
+    data: Path
 
 
 class RunCache:
     """The finished runs, one file per run."""
 
-    def __init__(self, data: Path) -> None:
-        self.basis = {"data": file_hash(data), **environment(loaded_files())}
+    def __init__(self) -> None:
+        self.environment = environment(loaded_files())
+        self.file_hash = cache(file_hash)
 
     def path(self, task: Task) -> Path:
         """The file of a run."""
-        key = [self.basis, task.seed, task.training.model_dump(mode="json")]
+        basis = {"data": self.file_hash(task.data), **self.environment}
+        key = [basis, task.seed, task.training.model_dump(mode="json")]
         return FOLDER / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.json"
 
     def get(self, task: Task) -> Run | None:

@@ -18,19 +18,19 @@ from stages.training.run_cache import RunCache, Task
 def train_studies(
     half: str,
     train: Train,
-    data: Path,
+    data: Mapping[str, Path],
     studies: Mapping[str, Study],
     cost: Callable[[BaseModel], float],
     folder: Path,
 ) -> None:
-    """Train all variants of the `studies` with all seeds on the prepared `data`; write each study to folder/its name.
+    """Train all variants of the `studies` with all seeds, each on its prepared `data`; write each to folder/its name.
 
     Runs in the run cache are not trained again, and equal runs only once. The longest begin first, by `cost` of their
     configuration, so that no core is idle while the last run is trained.
     """
-    cache = RunCache(data)
+    cache = RunCache()
     tasks = {
-        (study, variant, seed): Task(seed, training)
+        (study, variant, seed): Task(seed, training, data[study])
         for study in studies
         for variant, training in studies[study].trainings.items()
         for seed in studies[study].seeds
@@ -44,7 +44,7 @@ def train_studies(
     with Progress(label, len(runs), "runs") as progress:
         progress.advance(found)
         try:
-            for index, run in train_all(train, data, waiting):
+            for index, run in train_all(train, waiting):
                 runs[cache.path(waiting[index])] = run
                 cache.put(waiting[index], run)
                 progress.advance()
@@ -59,11 +59,11 @@ def train_studies(
         write_study(folder / study, mine)
 
 
-def train_all(train: Train, data: Path, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
+def train_all(train: Train, tasks: Sequence[Task]) -> Iterator[tuple[int, Run]]:
     """`pool.train_here`, or the same on the Dask cluster that `STUDY_SCHEDULER` names."""
     address = os.environ.get("STUDY_SCHEDULER")
     if address and tasks:
         from stages.training.dask_cluster import train_on_cluster  # half a second's import
 
-        return train_on_cluster(address, train, data, tasks)
-    return train_here(train, data, tasks)
+        return train_on_cluster(address, train, tasks)
+    return train_here(train, tasks)

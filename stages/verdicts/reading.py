@@ -165,7 +165,7 @@ class ModelResult:
 @dataclass(frozen=True)
 class Results:
     """All results. `data`: the facts of each data set; `published`: the report's final model, trained here; `models`:
-    our final models by name.
+    our final models by name; `repeats`: all final models by name, trained again with other seeds.
     """
 
     params: Params
@@ -174,6 +174,7 @@ class Results:
     torch: Framework
     published: ModelResult
     models: dict[str, ModelResult]
+    repeats: dict[str, StudyResult]
 
 
 def read_results(params: Params, reports: Path, published: Path) -> Results:
@@ -195,6 +196,7 @@ def read_results(params: Params, reports: Path, published: Path) -> Results:
         torch=Framework("PyTorch", params.torch_dataset, numbers["torch"], ablations),
         published=models.pop("published"),
         models=models,
+        repeats=read_studies(reports / "repeats", params.repeats),
     )
 
 
