@@ -24,7 +24,7 @@ setup: $(INSTALLED) ## create .venv from requirements.lock (the other commands d
 repro: $(INSTALLED) ## fetch the data, train what is missing or changed, write the report
 	@$(RUN) -m tools.repro
 
-quick: $(INSTALLED) ## the whole study in three minutes, on a tenth of the images, in quick/
+quick: $(INSTALLED) ## the whole study in four minutes, on a tenth of the images, in quick/
 	@$(RUN) -m tools.quick
 
 retrain: $(INSTALLED) ## train everything again
