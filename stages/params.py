@@ -251,6 +251,11 @@ class TorchTraining(Strict):
         own = {"momentum": self.momentum, "weight_decay": self.weight_decay}
         return [Phase(**{**own, **phase.model_dump(exclude_none=True)}) for phase in phases]
 
+    @property
+    def all_epochs(self) -> int:
+        """The epochs of all phases."""
+        return sum(phase.epochs for phase in self.resolved_phases)
+
     @model_validator(mode="after")
     def check_combinations(self) -> "TorchTraining":
         """Refuse settings that contradict each other."""

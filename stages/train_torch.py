@@ -1,6 +1,6 @@
 """Train a final PyTorch model, score it once on the test images, and write what the report needs.
 
-`train_run` goes from parameters to a trained network; stages/ablations.py uses it too.
+`train_run` goes from parameters to a trained network; stages/ablations.py and stages/repeat_torch.py use it too.
 """
 
 import math
@@ -69,18 +69,19 @@ def train_run(
 
 
 def train_task(task: Task) -> Run:
-    """Train one run of an ablation."""
+    """Train one run of a study."""
     return train_run(task.training, task.data, task.seed)[0]
 
 
 def cost(training: MlpTraining | CnnTraining) -> float:
     """Roughly how long a training takes, so that a study starts the longest first: multiplications and steps."""
-    epochs = sum(phase.epochs for phase in training.resolved_phases)
     if isinstance(training, CnnTraining):
         layers = enumerate(pairwise([training.stem, *training.widths]))
-        return epochs * sum((before + after / 4) * after * 9 * 1024 / 4**block for block, (before, after) in layers)
+        return training.all_epochs * sum(
+            (before + after / 4) * after * 9 * 1024 / 4**block for block, (before, after) in layers
+        )
     weights = sum(before * after for before, after in pairwise([3072, *training.hidden, training.outputs]))
-    return epochs * (weights + (5_000_000 + 10 * weights) / training.batch_size)
+    return training.all_epochs * (weights + (5_000_000 + 10 * weights) / training.batch_size)
 
 
 def set_threads(threads: int) -> None:
@@ -155,7 +156,9 @@ def fit_network(
     model.to(images.device)
     check_last_batch(model, len(labels), training.batch_size)
     augment = Augmentation(training.shift, training.flip, training.cutout, rngs["augmentation"])
-    early = early_crops(training) if isinstance(training, CnnTraining) else {}
+    early = {}
+    if isinstance(training, CnnTraining):
+        early = {"early_size": training.early_size, "early_epochs": int(training.early_share * training.all_epochs)}
     batches = Batches(normalise(augment.pad(images)), labels, training.batch_size, augment, rngs["order"], **early)
     sample = torch.from_numpy(scored_index(len(labels))).to(images.device)
     scored = normalise(images[sample]), labels[sample]
@@ -225,12 +228,6 @@ def build_network(
     )
 
 
-def early_crops(training: CnnTraining) -> dict[str, float]:
-    """The size of the crops of the first epochs, and how many epochs."""
-    epochs = sum(phase.epochs for phase in training.resolved_phases)
-    return {"early_size": training.early_size, "early_epochs": int(training.early_share * epochs)}
-
-
 def phases(training: TorchTraining, images: int) -> list[Phase]:
     """The configured phases with a learning rate for every step."""
     steps = -(-images // training.batch_size)
@@ -264,8 +261,7 @@ def main(arguments: list[str]) -> None:
     data, training, weights = PREPARED / f"{model.dataset}.npz", model.training, MODELS / f"{name}.safetensors"
     key = RunCache().path(Task(params.seed, training, data)).stem
     checkpoint = FOLDER / f"{key}-{params.threads}.safetensors"
-    epochs = sum(phase.epochs for phase in training.resolved_phases)
-    with epoch_display(f"train_torch {name}", epochs, REPORTS / name, "validation") as show_epoch:
+    with epoch_display(f"train_torch {name}", training.all_epochs, REPORTS / name, "validation") as show_epoch:
         run, network, probabilities = train_run(training, data, params.seed, show_epoch, params.threads, checkpoint)
     with atomic_write(weights) as temporary:
         save_file({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, temporary)

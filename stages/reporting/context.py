@@ -20,7 +20,7 @@ from stages.verdicts.text import listed, number, quantity_name
 
 RELEASE = "F16"
 STORY = "N1"  # the statement that the report explains step by step
-HOURS = 7  # measured once: what `make retrain` takes on two cores
+HOURS = 7  # what `make retrain` takes on two cores, by simulation from measured times of its runs
 
 
 def context(results: Results, findings: Findings, pictures: Mapping[str, Pictures]) -> dict[str, Any]:

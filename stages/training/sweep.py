@@ -16,7 +16,7 @@ from stages.training.run_cache import RunCache, Task
 
 
 def train_studies(
-    half: str,
+    kind: str,
     train: Train,
     data: Mapping[str, Path],
     studies: Mapping[str, Study],
@@ -38,7 +38,7 @@ def train_studies(
     runs = {cache.path(task): cache.get(task) for task in tasks.values()}  # by its file, which names its content
     missing = {cache.path(task): task for task in tasks.values() if runs[cache.path(task)] is None}
     waiting = sorted(missing.values(), key=lambda task: cost(task.training), reverse=True)
-    label = f"{half} {next(iter(studies))}" if len(studies) == 1 else f"{half}, {len(studies)} studies"
+    label = f"{kind} {next(iter(studies))}" if len(studies) == 1 else f"{kind}, {len(studies)} studies"
     if found := len(runs) - len(waiting):
         print(f"{label}: {found} of {len(runs)} runs are in the run cache", file=sys.stderr)
     with Progress(label, len(runs), "runs") as progress:
@@ -51,7 +51,7 @@ def train_studies(
         except RunFailed as failure:
             study, variant, seed = next(names for names, task in tasks.items() if task == waiting[failure.index])
             raise StudyError(
-                f"{half} {study}: the run of variant {variant} with seed {seed} {failure.reason}; finished runs are "
+                f"{kind} {study}: the run of variant {variant} with seed {seed} {failure.reason}; finished runs are "
                 "kept: run it again, with fewer at once (STUDY_JOBS=1; dask worker --nworkers 1) if memory is short"
             ) from failure
     for study in studies:
