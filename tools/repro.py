@@ -89,8 +89,8 @@ def train_studies(stages: Sequence[str], *prefix: str) -> None:
     """Train studies, those of a module in one process, and record them in dvc.lock, which saves DVC a start of each."""
     before = dependencies(stages)
     for module in STUDIES:
-        if names := [stage.partition("@")[2:] for stage in stages if stage.partition("@")[0] == module]:
-            succeed(*prefix, *PYTHON, f"stages.{module}", *(name for (name,) in names if name))
+        if names := [stage.partition("@")[2] for stage in stages if stage.partition("@")[0] == module]:
+            succeed(*prefix, *PYTHON, f"stages.{module}", *filter(None, names))
     if dependencies(stages) == before:  # else a file was edited meanwhile: `dvc repro` runs them again
         succeed(*PYTHON, "dvc", "--wait-for-lock", "commit", "--force", *stages)
 
