@@ -17,6 +17,7 @@ from stages.numpy_net.optimisers import OPTIMISERS as NUMPY_OPTIMISERS
 from stages.numpy_net.optimisers import optimiser as numpy_optimiser
 from stages.torch_net import prediction, training
 from stages.torch_net.cnn import CNN
+from stages.torch_net.convolution import NarrowConvolution
 from stages.torch_net.images import Augmentation, Batches, Normalisation
 from stages.torch_net.layers import Dropout, active_dropout, draw_weights
 from stages.torch_net.mlp import MLP
@@ -111,6 +112,16 @@ def test_cnn_against_its_formula(shape):
     assert model.stem.weight.is_contiguous(memory_format=torch.channels_last)
     model.eval()
     np.testing.assert_allclose(model(images)[:2].detach(), model(images[:2]).detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize(("batch", "height", "width"), [(1, 3, 3), (6, 2, 5), (15, 1, 1), (40, 7, 7)])
+def test_gradients_of_a_narrow_convolution_are_those_of_pytorch(batch, height, width):
+    x = torch.randn(batch, 4, height, width, generator=seeded(1), dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(5, 4, 3, 3, generator=seeded(2), dtype=torch.float64, requires_grad=True)
+    error = torch.randn(batch, 5, height, width, generator=seeded(3), dtype=torch.float64)
+    expected = torch.autograd.grad(functional.conv2d(x, weight, padding=1), (x, weight), error)
+    found = torch.autograd.grad(NarrowConvolution.apply(x, weight), (x, weight), error)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 
 def test_cnn_gradient_reaches_every_parameter_and_a_few_images_are_memorised():

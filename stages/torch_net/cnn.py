@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from stages.torch_net.convolution import Convolution
 from stages.torch_net.layers import ACTIVATIONS, draw_weights
 
 
@@ -21,10 +22,10 @@ class Block(nn.Module):
 
     def __init__(self, before: int, after: int, activation: str) -> None:
         super().__init__()
-        self.down = nn.Conv2d(before, after, 3, padding=1, bias=False)
+        self.down = Convolution(before, after)
         self.pool = nn.MaxPool2d(2)
         self.norm = nn.BatchNorm2d(after)
-        self.same = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.same = Convolution(after, after)
         self.same_norm = nn.BatchNorm2d(after)
         self.activation = ACTIVATIONS[activation]()
 
