@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from stages.errors import StudyError, choose_name, exit_on_error
 from stages.params import CnnTraining, MlpTraining, TorchTraining, load_params
 from stages.torch_net.cnn import CNN
-from stages.torch_net.devices import DEVICES, has_bfloat16, make_deterministic, make_native
+from stages.torch_net.devices import DEVICES, has_bfloat16, keep_memory, make_deterministic, make_native
 from stages.torch_net.images import Augmentation, Batches, Normalisation
 from stages.torch_net.mlp import MLP
 from stages.torch_net.prediction import predict, score
@@ -55,6 +55,7 @@ def train_run(
     """
     set_threads(threads)
     make_deterministic()
+    keep_memory()
     where, dtype = device(), compute_type(training)
     normalise = partial(normalisation(training, data, where), dtype=dtype)
     images, validation = tensors(data, "training", where), tensors(data, "validation", where)
