@@ -17,7 +17,7 @@ from stages.numpy_net.optimisers import OPTIMISERS as NUMPY_OPTIMISERS
 from stages.numpy_net.optimisers import optimiser as numpy_optimiser
 from stages.torch_net import prediction, training
 from stages.torch_net.cnn import CNN
-from stages.torch_net.convolution import NarrowConvolution
+from stages.torch_net.convolution import Convolution, NarrowConvolution
 from stages.torch_net.images import Augmentation, Batches, Normalisation
 from stages.torch_net.layers import Dropout, active_dropout, draw_weights
 from stages.torch_net.mlp import MLP
@@ -122,6 +122,21 @@ def test_gradients_of_a_narrow_convolution_are_those_of_pytorch(batch, height, w
     expected = torch.autograd.grad(functional.conv2d(x, weight, padding=1), (x, weight), error)
     found = torch.autograd.grad(NarrowConvolution.apply(x, weight), (x, weight), error)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("width", "dtype", "narrow"), [(8, "bfloat16", True), (9, "bfloat16", False), (8, "float32", False)]
+)
+def test_only_narrow_images_in_bfloat16_are_put_side_by_side(width, dtype, narrow):
+    dtype = getattr(torch, dtype)
+    x, error = (torch.randn(6, channels, width, width, generator=seeded(channels)) for channels in (4, 5))
+    layer = Convolution(4, 5)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        output = layer(x.to(dtype))
+    assert (output.grad_fn.name() == "NarrowConvolutionBackward") is narrow
+    (expected,) = torch.autograd.grad(functional.conv2d(x, layer.weight, padding=1), layer.weight, error)
+    (found,) = torch.autograd.grad(output, layer.weight, error.to(dtype))
+    assert (found - expected).norm() < 0.01 * expected.norm()
 
 
 def test_cnn_gradient_reaches_every_parameter_and_a_few_images_are_memorised():

@@ -91,7 +91,7 @@ def draw_reached(axes: Axes, results: Results, findings: Findings) -> None:
     for place, (_, accuracy, colour) in enumerate(rows):
         axes.hlines(place, 0, accuracy, color=colour, linewidth=1.2, alpha=0.6)
         axes.plot([accuracy], [place], "o", color=colour)
-        axes.text(accuracy + 0.02, place, number(accuracy, 4), va="center", fontsize=SMALL, color=colour)
+        axes.text(accuracy + 0.02, place, number(accuracy), va="center", fontsize=SMALL, color=colour)
     names = [name if colour == style.PUBLISHED else f"ours: {name}" for name, _, colour in rows]
     axes.set_yticks(range(len(rows)), names)
     axes.set(xlim=(0, 1.15), ylim=(len(rows) - 0.4, -0.6))

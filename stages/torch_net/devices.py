@@ -55,7 +55,7 @@ def keep_memory() -> None:
 
     For glibc; others have no such setting. Results are the same bytes.
     """
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+    if mallopt := getattr(ctypes.pythonapi, "mallopt", None):
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
